@@ -1,8 +1,17 @@
 /** All pages for people who are signed in, each a module of `src/web/pages`. */
 import type { Page } from './page.ts';
 import { auditPages } from './pages/audit/audit.tsx';
+import { credentialPages } from './pages/credentials/credentials.tsx';
 import { enterPages } from './pages/enter.tsx';
 import { servicePages } from './pages/services.tsx';
 import { stackPages } from './pages/stacks.tsx';
+import { toolPages } from './pages/tools.tsx';
 
-export const PAGES: readonly Page[] = [enterPages, servicePages, stackPages, auditPages];
+export const PAGES: readonly Page[] = [
+  servicePages,
+  toolPages,
+  credentialPages,
+  stackPages,
+  auditPages,
+  enterPages,
+];

@@ -5,19 +5,16 @@
 import type { Child, FC } from 'hono/jsx';
 import { VaultError } from '../../contract/errors.ts';
 import type { OpenHandle } from '../../contract/handle.ts';
-import { VALUE_MAX_BYTES } from '../../contract/limits.ts';
-import type { FieldDefinition } from '../../contract/service/fields.ts';
 import type { Service } from '../../contract/service/service.ts';
-import { Button, Card, ExternalLink, Field, PostForm, Time } from '../layout/components.tsx';
+import { readFieldValues } from '../forms/read_fields.ts';
+import { hasFileField, ValueField } from '../forms/service_fields.tsx';
+import { Button, Card, PostForm, Time } from '../layout/components.tsx';
 import { Logo } from '../layout/logo.tsx';
 import { definePage, textOf } from '../page.ts';
 import { showPage } from '../respond.tsx';
 
 const PATH = '/dashboard/enter/:handle';
 const TITLE = 'Enter values';
-/** Prefixes of the names of fields, which no other field of the page has. */
-const VALUE_PREFIX = 'value.';
-const FILE_PREFIX = 'file.';
 
 export const enterPages = definePage({
   register(app, { vault }) {
@@ -42,7 +39,7 @@ export const enterPages = definePage({
         return c.redirect(`${c.req.path}/end`, 303);
       }
       try {
-        await vault.handles.complete(caller, handle, await valuesOf(form));
+        await vault.handles.complete(caller, handle, await readFieldValues(form));
         return c.redirect(`${c.req.path}/end`, 303);
       } catch (error) {
         if (error instanceof VaultError && error.code === 'EXPIRED')
@@ -87,22 +84,6 @@ async function openOrEnd(open: () => Promise<OpenHandle>): Promise<OpenHandle | 
   }
 }
 
-/** The values by field id: of a text field, or of the file that was chosen instead. */
-async function valuesOf(form: FormData): Promise<Record<string, string>> {
-  const values = new Map<string, string>();
-  for (const [name, entry] of form) {
-    if (name.startsWith(VALUE_PREFIX) && typeof entry === 'string' && entry.trim() !== '')
-      values.set(name.slice(VALUE_PREFIX.length), entry.replaceAll('\r\n', '\n'));
-    if (!name.startsWith(FILE_PREFIX) || typeof entry === 'string' || entry.size === 0) continue;
-    if (entry.size > VALUE_MAX_BYTES) throw fileTooLarge();
-    const text = await entry.text();
-    const id = name.slice(FILE_PREFIX.length);
-    if (values.has(id)) throw textAndFile();
-    values.set(id, text);
-  }
-  return Object.fromEntries(values);
-}
-
 interface EnterProps {
   readonly opened: OpenHandle;
   readonly service: Service;
@@ -134,7 +115,7 @@ const Enter: FC<EnterProps> = ({ opened, service, action, csrf, problem }) => {
           Nothing was saved. Enter all values again: this page does not keep them.
         </p>
       )}
-      <PostForm action={action} csrf={csrf} files={shown.some(({ multiline }) => multiline)}>
+      <PostForm action={action} csrf={csrf} files={hasFileField(shown)}>
         {shown.map((field) => (
           <ValueField
             field={field}
@@ -206,46 +187,6 @@ function destinationText({ destination }: OpenHandle, { name, hosts }: Service):
   return destination.length === 0 ? `${name}, not over HTTP` : destination.join(', ');
 }
 
-const ValueField: FC<{
-  readonly field: FieldDefinition;
-  readonly required: boolean;
-  readonly problem: string | undefined;
-}> = ({ field, required, problem }) => {
-  const { field_id, name, description, help_url, secret, multiline, choices, example } = field;
-  const help = (
-    <>
-      {description} {help_url !== undefined && <ExternalLink href={help_url}>Where to find it</ExternalLink>}
-      {field.kind === 'totp' && ' Give the secret of the one-time codes, not a code.'}
-    </>
-  );
-  const shared = { label: name, description: help, error: problem, required };
-  if (choices !== undefined) {
-    const options = choices.map((choice) => ({ value: choice.value, label: choice.name }));
-    const none = { value: '', label: 'Choose one' };
-    return (
-      <Field {...shared} name={VALUE_PREFIX + field_id} options={[none, ...options]} value={field.default} />
-    );
-  }
-  if (multiline === true)
-    return (
-      <>
-        {/* Not required by the browser: a file can be given instead. The server checks. */}
-        <Field {...shared} name={VALUE_PREFIX + field_id} rows={6} required={false} />
-        <Field name={FILE_PREFIX + field_id} label={`Or a file with ${name}`} type="file" />
-      </>
-    );
-  return (
-    <Field
-      {...shared}
-      name={VALUE_PREFIX + field_id}
-      type={secret ? 'password' : 'text'}
-      reveal={secret}
-      placeholder={example ?? ''}
-      autocomplete={secret ? 'new-password' : 'off'}
-    />
-  );
-};
-
 const Saved: FC = () => (
   <div class="empty">
     <h1>Saved</h1>
@@ -259,11 +200,3 @@ const Ended: FC<{ readonly error: VaultError }> = ({ error }) => (
     <p>{error.message} You can close this page; the agent sees it.</p>
   </div>
 );
-
-function fileTooLarge(): VaultError {
-  return new VaultError('INVALID_INPUT', `The file is larger than ${VALUE_MAX_BYTES / 1024} KiB.`);
-}
-
-function textAndFile(): VaultError {
-  return new VaultError('INVALID_INPUT', 'Give the text or the file, not both.');
-}

@@ -1,0 +1,98 @@
+/** The controls for the values of a service, made from its definition. They never contain a stored or a refused value. */
+import type { FC } from 'hono/jsx';
+import type { FieldDefinition } from '../../contract/service/fields.ts';
+import { ExternalLink, Field } from '../layout/components.tsx';
+import { FILE_PREFIX, type FieldProblem, VALUE_PREFIX } from './read_fields.ts';
+
+/** Above the controls: what was refused, and that all values have to be entered again. */
+export const ProblemMessage: FC<{ readonly problem: FieldProblem | undefined }> = ({ problem }) =>
+  problem && (
+    <p class="message message-error" role="alert">
+      {problem.message} Nothing was saved. Enter all values again: this page does not keep them.
+    </p>
+  );
+
+/** Required fields first, the optional ones behind a heading that opens them. */
+export const ServiceFields: FC<{
+  readonly fields: readonly FieldDefinition[];
+  readonly problem: FieldProblem | undefined;
+  /** The ids of fields that must be filled in. Default: as the definition has it. */
+  readonly required?: ReadonlySet<string>;
+}> = ({ fields, problem, required }) => {
+  const isRequired = (field: FieldDefinition) => required?.has(field.field_id) ?? field.required;
+  const first = fields.filter(isRequired);
+  const others = fields.filter((field) => !isRequired(field));
+  const has_problem = others.some(({ field_id }) => field_id === problem?.field_id);
+  const controls = (shown: readonly FieldDefinition[]) =>
+    shown.map((field) => (
+      <ValueField
+        field={field}
+        required={isRequired(field)}
+        problem={field.field_id === problem?.field_id ? problem.message : undefined}
+      />
+    ));
+  if (first.length === 0) return <>{controls(others)}</>;
+  return (
+    <>
+      {controls(first)}
+      {others.length > 0 && (
+        <details class="more-fields" open={has_problem}>
+          <summary>
+            Optional fields <span class="count">{others.length}</span>
+          </summary>
+          <div class="stack">{controls(others)}</div>
+        </details>
+      )}
+    </>
+  );
+};
+
+/** Whether the controls of these fields include one for a file. */
+export function hasFileField(fields: readonly FieldDefinition[]): boolean {
+  return fields.some(({ multiline }) => multiline === true);
+}
+
+export const ValueField: FC<{
+  readonly field: FieldDefinition;
+  readonly required: boolean;
+  readonly problem: string | undefined;
+}> = ({ field, required, problem }) => {
+  const { field_id, name, description, help_url, secret, multiline, choices, example } = field;
+  const help = (
+    <>
+      {description} {help_url !== undefined && <ExternalLink href={help_url}>Where to find it</ExternalLink>}
+      {field.kind === 'totp' && ' Give the secret of the one-time codes, not a code.'}
+    </>
+  );
+  const shared = { label: name, description: help, error: problem, required };
+  if (choices !== undefined) {
+    const options = choices.map((choice) => ({ value: choice.value, label: choice.name }));
+    const none = { value: '', label: required ? 'Choose one' : 'Leave as it is' };
+    return (
+      <Field
+        {...shared}
+        name={VALUE_PREFIX + field_id}
+        options={[none, ...options]}
+        value={required ? field.default : ''}
+      />
+    );
+  }
+  if (multiline === true)
+    return (
+      <>
+        {/* Not required by the browser: a file can be given instead. The server checks. */}
+        <Field {...shared} name={VALUE_PREFIX + field_id} rows={6} required={false} />
+        <Field name={FILE_PREFIX + field_id} label={`Or a file with ${name}`} type="file" />
+      </>
+    );
+  return (
+    <Field
+      {...shared}
+      name={VALUE_PREFIX + field_id}
+      type={secret ? 'password' : 'text'}
+      reveal={secret}
+      placeholder={example ?? ''}
+      autocomplete={secret ? 'new-password' : 'off'}
+    />
+  );
+};

@@ -1,0 +1,207 @@
+/** The page of a service: its credentials, and a place to enter the values of another one. Never shows a value. */
+import type { FC } from 'hono/jsx';
+import type { Caller } from '../../contract/caller.ts';
+import type { CredentialInfo, CredentialStatus } from '../../contract/credential.ts';
+import { VaultError } from '../../contract/errors.ts';
+import { LIST_PAGE_MAX } from '../../contract/limits.ts';
+import type { Service } from '../../contract/service/service.ts';
+import {
+  EXPIRES_FIELD,
+  type FieldProblem,
+  fieldProblem,
+  readExpiry,
+  readFieldValues,
+} from '../forms/read_fields.ts';
+import { hasFileField, ProblemMessage, ServiceFields } from '../forms/service_fields.tsx';
+import { Button, Card, ExternalLink, Field, PageHeading, PostForm, Time } from '../layout/components.tsx';
+import { Logo } from '../layout/logo.tsx';
+import { CredentialStateBadge } from '../layout/states.tsx';
+import { definePage, type PageContext, type PageParts, textOf } from '../page.ts';
+import { redirectTo, showPage } from '../respond.tsx';
+import { credentialPath, isRefusal, refusalStatus, statusOf } from './credentials/lookup.ts';
+
+const PATH = '/dashboard/tools/:service_id';
+
+export const toolPages = definePage({
+  register(app, { vault }) {
+    app.get(PATH, (c) => showService(c, vault, vault.services.get(c.req.param('service_id'))));
+
+    app.post(PATH, async (c) => {
+      const service = vault.services.get(c.req.param('service_id'));
+      try {
+        const id = await storeNew(vault, c.var.caller, service, c.var.form);
+        return redirectTo(c, credentialPath(id), {
+          kind: 'success',
+          text: `Saved. Agents can now use ${service.name} without seeing a value.`,
+        });
+      } catch (error) {
+        if (!isRefusal(error)) throw error;
+        return showService(c, vault, service, error);
+      }
+    });
+  },
+});
+
+/** Stores the sent values as a new credential, and returns its id. */
+async function storeNew(
+  vault: PageParts['vault'],
+  caller: Caller,
+  service: Service,
+  sent: FormData,
+): Promise<string> {
+  const name = textOf(sent, 'name');
+  const named = { service_id: service.slug, ...(name === '' ? {} : { name }) };
+  const before = await vault.status(caller, named);
+  if (before.status !== 'missing')
+    throw new VaultError(
+      'CONFLICT',
+      'A credential of this name exists. Choose another name, or change that one.',
+    );
+  const credentials = await readFieldValues(sent);
+  const missing = service.fields.find(
+    ({ field_id, required }) => required && credentials[field_id] === undefined,
+  );
+  if (missing !== undefined)
+    throw new VaultError('INVALID_INPUT', `The value of ${missing.field_id} is missing.`);
+  const expires_at = readExpiry(sent);
+  const { credential_id } = await vault.update(caller, {
+    ...named,
+    credentials,
+    verify: textOf(sent, 'verify') !== '',
+    ...(expires_at === undefined ? {} : { expires_at }),
+  });
+  if (credential_id === null) throw new Error('the stored credential has no id');
+  return credential_id;
+}
+
+/** Shows the service and the caller's credentials of it, in its own stacks and those that are shared with it. */
+async function showService(
+  c: PageContext,
+  vault: PageParts['vault'],
+  service: Service,
+  refusal?: VaultError,
+): Promise<Response> {
+  const { caller, csrf } = c.var;
+  const { credentials } = await vault.credentials.page(caller, { service_id: service.slug }, LIST_PAGE_MAX);
+  const stored = await Promise.all(
+    credentials.map(async (info) => ({ info, status: await statusOf(vault, caller, info) })),
+  );
+  const content = (
+    <ServicePage
+      service={service}
+      stored={stored}
+      csrf={csrf}
+      user={caller.user}
+      problem={refusal && fieldProblem(service.fields, refusal)}
+    />
+  );
+  const status = refusalStatus(refusal);
+  return showPage(c, { title: service.name, section: 'services', status }, content);
+}
+
+interface Stored {
+  readonly info: CredentialInfo;
+  readonly status: CredentialStatus | undefined;
+}
+
+const ServicePage: FC<{
+  readonly service: Service;
+  readonly stored: readonly Stored[];
+  readonly csrf: string;
+  readonly user: string;
+  readonly problem: FieldProblem | undefined;
+}> = ({ service, stored, csrf, user, problem }) => {
+  const { slug, name, description, homepage, docs_url } = service;
+  return (
+    <>
+      <PageHeading title={name} text={description} back={{ href: '/dashboard', label: 'Services' }}>
+        <Logo service_id={slug} name={name} />
+      </PageHeading>
+      <p class="service-links">
+        <code>{slug}</code>
+        {docs_url !== undefined && <ExternalLink href={docs_url}>Documentation</ExternalLink>}
+        {homepage !== undefined && <ExternalLink href={homepage}>Website</ExternalLink>}
+      </p>
+      {stored.length > 0 && (
+        <Card title="Credentials">
+          <ul class="rows">
+            {stored.map((one) => (
+              <StoredRow {...one} service={service} user={user} />
+            ))}
+          </ul>
+        </Card>
+      )}
+      <Card title={stored.length === 0 ? `Connect ${name}` : 'Add another credential'}>
+        <ProblemMessage problem={problem} />
+        <StoreFields
+          service={service}
+          needs_name={stored.some(({ info }) => info.name === null)}
+          csrf={csrf}
+          problem={problem}
+        />
+      </Card>
+    </>
+  );
+};
+
+const StoreFields: FC<{
+  readonly service: Service;
+  /** The credential without a name exists. */
+  readonly needs_name: boolean;
+  readonly csrf: string;
+  readonly problem: FieldProblem | undefined;
+}> = ({ service, needs_name, csrf, problem }) => (
+  <PostForm
+    action={`/dashboard/tools/${encodeURIComponent(service.slug)}`}
+    csrf={csrf}
+    files={hasFileField(service.fields)}
+  >
+    <ServiceFields fields={service.fields} problem={problem} />
+    <Field
+      name="name"
+      label="Name"
+      description="Distinguishes several credentials of a service, such as work."
+      required={needs_name}
+    />
+    <Field
+      name={EXPIRES_FIELD}
+      label="Expires"
+      description="Date and time in UTC. From then on it is not used."
+      type="datetime-local"
+    />
+    <label class="check">
+      <input type="checkbox" name="verify" value="yes" /> Test first, and save only if {service.name} accepts
+      it
+    </label>
+    <div>
+      <Button>Save credential</Button>
+    </div>
+  </PostForm>
+);
+
+const StoredRow: FC<Stored & { readonly service: Service; readonly user: string }> = ({
+  info,
+  status,
+  service,
+  user,
+}) => (
+  <li>
+    <a class="row" href={credentialPath(info.id)}>
+      <Logo service_id={service.slug} name={service.name} />
+      <span class="row-main">
+        <span class="row-title">{info.name ?? service.name}</span>
+        <span class="row-text">
+          Stack {info.stack_id}
+          {info.user !== user && ` of ${info.user}`}, changed <Time at={info.updated_at} />
+        </span>
+      </span>
+      <span class="row-aside">
+        {status !== undefined ? (
+          <CredentialStateBadge state={status.status} />
+        ) : (
+          info.inactive && <CredentialStateBadge state="inactive" />
+        )}
+      </span>
+    </a>
+  </li>
+);

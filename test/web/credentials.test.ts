@@ -1,0 +1,113 @@
+/** The page of a credential: who sees it, what it shows, its actions, and the whole way in a real browser. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { expectAccessible } from '../kit/browser/accessibility.ts';
+import { CAN_RUN_CHROMIUM, startChromium, type TestBrowser } from '../kit/browser/chromium.ts';
+import { type PageServer, startPages } from '../kit/http/page_client.ts';
+import { INTRANET } from '../kit/vault/custom_service.ts';
+import { temporaryFolder } from '../kit/vault/temp_vault.ts';
+
+const VALUE = `lin_api_${'c4n4ry'.repeat(7)}`.slice(0, 48);
+const LINEAR = { service_id: 'linear' };
+
+async function withCredential(): Promise<{ server: PageServer; path: string }> {
+  const server = await startPages();
+  const credentials = { linear_api_key: VALUE };
+  const { credential_id } = await server.vault.update(server.caller(), { ...LINEAR, credentials });
+  return { server, path: `/dashboard/credentials/${credential_id}` };
+}
+
+test('the credential of another user is a page that does not exist, for every action', async () => {
+  const { server, path } = await withCredential();
+  const other = await server.signedIn({ user: 'bob' });
+  for (const page of ['', '/change', '/rotate', '/delete'])
+    expect([page, (await other.get(path + page)).status]).toEqual([page, 404]);
+  for (const action of ['/test', '/switch', '/protect', '/change', '/rotate', '/delete'])
+    expect([action, (await other.post(path + action)).status]).toEqual([action, 404]);
+  expect((await other.get('/dashboard/credentials/none')).status).toBe(404);
+  expect((await server.vault.status(server.caller(), LINEAR)).status).toBe('active');
+});
+
+test('a GET changes nothing, and no page shows the value', async () => {
+  const { server, path } = await withCredential();
+  const browser = await server.signedIn();
+  for (const page of ['', '/change', '/rotate', '/delete'])
+    expect((await browser.get(path + page)).text).not.toContain('c4n4ry');
+  for (const action of ['/test', '/switch', '/protect'])
+    expect((await browser.get(path + action)).status).toBe(404);
+  expect((await browser.get(path)).text).toContain('https://api.linear.app');
+});
+
+test('a key that is not of a person cannot protect a credential, and sees the reason', async () => {
+  const { server, path } = await withCredential();
+  const browser = await server.signedIn({ scopes: ['credentials:read', 'credentials:write'] });
+  await browser.get(path);
+  expect((await browser.post(`${path}/protect`, { protected: 'yes' })).location).toBe(path);
+  expect((await browser.get(path)).text).toContain('message-error');
+  expect((await server.vault.status(server.caller(), LINEAR)).protected).toBe(false);
+});
+
+test('values are replaced and rotated, and refused ones are not repeated', async () => {
+  const { server, path } = await withCredential();
+  const browser = await server.signedIn();
+  await browser.get(path);
+  const refused = await browser.post(`${path}/rotate`, { 'value.linear_api_key': `${VALUE}\nx` });
+  expect([refused.status, refused.text.includes('c4n4ry')]).toEqual([400, false]);
+  expect((await browser.post(`${path}/rotate`)).text).toContain('is missing');
+  expect((await browser.post(`${path}/change`)).status).toBe(400);
+  const next = { 'value.linear_api_key': `lin_api_${'b'.repeat(40)}` };
+  for (const kind of ['rotate', 'change'])
+    expect((await browser.post(`${path}/${kind}`, next)).location).toBe(path);
+  expect((await browser.get(path)).text).toContain('Saved.');
+});
+
+describe.skipIf(!CAN_RUN_CHROMIUM)('in Chromium', () => {
+  let browser: TestBrowser;
+  beforeAll(async () => {
+    browser = await startChromium();
+  });
+  afterAll(() => browser.close());
+
+  test('a person without JavaScript stores, tests, switches off and deletes a credential', async () => {
+    // A service without a test request, so that the test sends nothing to the internet.
+    const home = temporaryFolder();
+    mkdirSync(join(home, 'services'), { recursive: true });
+    writeFileSync(join(home, 'services', 'intranet.json'), JSON.stringify(INTRANET));
+    const server = await startPages({ home });
+    const intranet = { service_id: 'intranet' };
+    const { page, traffic } = await browser.open({ javascript: false, phone: true });
+    await page.goto(`${server.url}/dashboard/sign-in`);
+    await page.fill('input[name=api_key]', await server.key());
+    await page.click('main button[type=submit]');
+    await page.goto(`${server.url}/dashboard/tools/intranet`);
+    await page.fill('[name="value.token"]', VALUE);
+    await page.click('text=Save credential');
+    expect(await page.textContent('.message-success')).toContain('Saved');
+    await page.click('text=Test now');
+    expect((await server.vault.status(server.caller(), intranet)).status).toBe('active');
+    expect(await page.textContent('.message-notice')).toMatch(/test/i);
+    await page.click('text=Switch off');
+    expect((await server.vault.status(server.caller(), intranet)).status).toBe('inactive');
+    await page.click('text=Delete');
+    await page.click('text=Delete credential');
+    expect(await page.textContent('.message-success')).toContain('deleted');
+    expect((await server.vault.status(server.caller(), intranet)).status).toBe('missing');
+    expect(await traffic()).not.toContain('c4n4ry');
+  });
+
+  test('the pages have no accessibility defects, light and dark', async () => {
+    const { server, path } = await withCredential();
+    const key = await server.key();
+    for (const scheme of ['light', 'dark'] as const) {
+      const { page } = await browser.open({ scheme });
+      await page.goto(`${server.url}/dashboard/sign-in`);
+      await page.fill('input[name=api_key]', key);
+      await page.click('main button.button-primary');
+      for (const shown of ['/dashboard/tools/stripe', '/dashboard/tools/linear', path, `${path}/rotate`]) {
+        await page.goto(server.url + shown);
+        await expectAccessible(page);
+      }
+    }
+  });
+});
