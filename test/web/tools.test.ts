@@ -68,7 +68,7 @@ test('refused values are shown beside their field and never repeated, and nothin
   expect((await server.vault.listCredentials(server.caller(), {})).credentials).toEqual([]);
 });
 
-test('a person stores a credential by slug or UUID, a second one under a name, and a key from a file', async () => {
+test('a person stores a credential by slug or UUID, and a second one under a name', async () => {
   const server = await startPages();
   const browser = await server.signedIn();
   const path = '/dashboard/tools/linear';
@@ -88,18 +88,32 @@ test('a person stores a credential by slug or UUID, a second one under a name, a
   expect(text).not.toContain('aaaa');
   const status = await server.vault.status(server.caller(), { service_id: 'linear' });
   expect(status.expires_at).toBe('2090-01-01T00:00:00.000Z');
+});
 
-  const [service, field] =
-    server.vault.services
-      .list()
-      .flatMap((one) => one.fields.map((field) => [one, field] as const))
-      .find(([, field]) => field.multiline === true && field.pattern === undefined) ?? [];
-  if (service === undefined || field === undefined) throw new Error('no service has such a field');
-  const body = new FormData();
-  body.set('csrf_token', browser.csrf_token ?? '');
-  for (const one of service.fields) if (one.required) body.set(`value.${one.field_id}`, '');
-  body.set(`file.${field.field_id}`, new File(['x'.repeat(70 * 1024)], 'key.pem'));
-  const headers = { origin: browser.url, 'sec-fetch-site': 'same-origin' };
-  const large = await browser.send(`/dashboard/tools/${service.slug}`, { method: 'POST', body, headers });
+test('a file is stored as the value of a field with lines, and one that is too large or beside a text is refused', async () => {
+  const home = temporaryFolder();
+  mkdirSync(join(home, 'services'), { recursive: true });
+  const fields = [{ ...INTRANET.fields[0], multiline: true }];
+  writeFileSync(join(home, 'services', 'intranet.json'), JSON.stringify({ ...INTRANET, fields }));
+  const server = await startPages({ home });
+  const browser = await server.signedIn();
+  const path = '/dashboard/tools/intranet';
+  expect((await browser.get(path)).text).toContain('enctype="multipart/form-data"');
+  const send = (text: string, file: string) => {
+    const body = new FormData();
+    body.set('csrf_token', browser.csrf_token ?? '');
+    body.set('value.token', text);
+    body.set('file.token', new File([file], 'key.pem'));
+    const headers = { origin: browser.url, 'sec-fetch-site': 'same-origin' };
+    return browser.send(path, { method: 'POST', body, headers });
+  };
+  const large = await send('', 'x'.repeat(70 * 1024));
   expect([large.status, large.text.includes('The file is larger than')]).toEqual([400, true]);
+  const both = await send('first', 'second');
+  expect([both.status, both.text.includes('not both')]).toEqual([400, true]);
+  const intranet = { service_id: 'intranet' };
+  expect((await server.vault.status(server.caller(), intranet)).status).toBe('missing');
+  expect((await send('', 'line one\nline two')).status).toBe(303);
+  const stored = await server.vault.status(server.caller(), intranet);
+  expect(stored.required_credentials).toEqual({ token: 'added' });
 });

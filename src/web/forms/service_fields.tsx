@@ -67,7 +67,7 @@ export const ValueField: FC<{
   const shared = { label: name, description: help, error: problem, required };
   if (choices !== undefined) {
     const options = choices.map((choice) => ({ value: choice.value, label: choice.name }));
-    const none = { value: '', label: required ? 'Choose one' : 'Leave as it is' };
+    const none = { value: '', label: required ? 'Choose one' : 'No choice' };
     return (
       <Field
         {...shared}
