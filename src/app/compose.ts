@@ -120,16 +120,20 @@ export function compose(options: ComposeOptions): App {
     },
     accessTokens,
     calls: (vault) => composeCalls(vault, connections.egress, valueProducer, accessTokens(vault)),
-    tests: (vault) => ({
-      test: async (caller, input) => (await testsOf(vault)).stored.test(caller, input),
-      testById: async (caller, id) => (await testsOf(vault)).stored.testById(caller, id),
-      testGiven: async (caller, input) => (await testsOf(vault)).values.testGiven(caller, input),
-    }),
+    tests: (vault) => testsWith(() => testsOf(vault)),
     pages(vault, version) {
       return composePages(this, vault, version, now, page_ports);
     },
     valueProducer,
     ...connections,
+  };
+}
+
+function testsWith(open: () => ReturnType<ReturnType<typeof composeTests>>): Tests {
+  return {
+    test: async (caller, input) => (await open()).stored.test(caller, input),
+    testById: async (caller, id) => (await open()).stored.testById(caller, id),
+    testGiven: async (caller, input) => (await open()).values.testGiven(caller, input),
   };
 }
 
