@@ -56,7 +56,7 @@ describe.skipIf(!CAN_RUN_CHROMIUM)('the kit for browsers', () => {
     const tab = await browser.open();
     await tab.page.goto(`${url}/some/path`);
     expect(tab.urls()[0]).toBe(`${url}/some/path`);
-    expect(await tab.traffic()).toMatch(/GET http.*"content-type":"text\/html".*<h1>Heading<\/h1>/);
+    expect(await tab.traffic()).toMatch(/GET http.* 200 .*"content-type":"text\/html".*<h1>Heading<\/h1>/);
   });
 
   test('keeps the cookies of two tabs apart, unless they share a profile', async () => {

@@ -193,10 +193,12 @@ export const PageHeading: FC<
     readonly title: string;
     readonly text?: Child;
     readonly back?: { readonly href: string; readonly label: string };
+    readonly logo?: Child;
   }>
-> = ({ title, text, back, children }) => (
+> = ({ title, text, back, logo, children }) => (
   <div class="page-heading">
-    <div>
+    {logo}
+    <div class="page-heading-main">
       {back !== undefined && (
         <a class="back" href={back.href}>
           {back.label}

@@ -114,9 +114,12 @@ const ServicePage: FC<{
   const { slug, name, description, homepage, docs_url } = service;
   return (
     <>
-      <PageHeading title={name} text={description} back={{ href: '/dashboard', label: 'Services' }}>
-        <Logo service_id={slug} name={name} />
-      </PageHeading>
+      <PageHeading
+        title={name}
+        text={description}
+        back={{ href: '/dashboard', label: 'Services' }}
+        logo={<Logo service_id={slug} name={name} />}
+      />
       <p class="service-links">
         <code>{slug}</code>
         {docs_url !== undefined && <ExternalLink href={docs_url}>Documentation</ExternalLink>}
@@ -156,6 +159,7 @@ const StoreFields: FC<{
     csrf={csrf}
     files={hasFileField(service.fields)}
   >
+    <Alternatives service={service} />
     <ServiceFields fields={service.fields} problem={problem} />
     <Field
       name="name"
@@ -178,6 +182,14 @@ const StoreFields: FC<{
     </div>
   </PostForm>
 );
+
+/** The groups of fields of which one must be complete, by the names of the fields. */
+const Alternatives: FC<{ readonly service: Service }> = ({ service: { fields, requires } }) => {
+  if (requires === undefined) return null;
+  const nameOf = (id: string) => fields.find(({ field_id }) => field_id === id)?.name ?? id;
+  const ways = requires.map((group) => group.map(nameOf).join(' and '));
+  return <p class="muted small">Needed: {ways.join('; or ')}.</p>;
+};
 
 const StoredRow: FC<Stored & { readonly service: Service; readonly user: string }> = ({
   info,

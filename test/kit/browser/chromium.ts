@@ -5,7 +5,14 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { type Browser, type BrowserContext, chromium, type Page, type Request } from 'playwright-core';
+import {
+  type Browser,
+  type BrowserContext,
+  chromium,
+  type Page,
+  type Request,
+  type Response,
+} from 'playwright-core';
 import { onTestFailed } from 'vitest';
 
 const PATHS = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
@@ -69,8 +76,11 @@ async function openTab(browser: Browser, options: TabOptions): Promise<Tab> {
     }));
   const page = await profile.newPage();
   const requests: Request[] = [];
+  const parts: Promise<string>[] = [];
   const messages: string[] = [];
   page.on('request', (request) => requests.push(request));
+  // Read at once: a page that is left loses the bodies of its responses.
+  page.on('response', (response) => parts.push(describe(response)));
   page.on('console', (message) => messages.push(message.text()));
   page.on('pageerror', (error) => messages.push(String(error)));
   screenshotOnFailure(page);
@@ -79,19 +89,18 @@ async function openTab(browser: Browser, options: TabOptions): Promise<Tab> {
     profile,
     urls: () => requests.map((request) => request.url()),
     async traffic() {
-      const parts = await Promise.all(requests.map(describeRequest));
-      return [...parts, ...messages, page.url()].join('\n');
+      return [...(await Promise.all(parts)), ...messages, page.url()].join('\n');
     },
   };
 }
 
 /** What a value may be in, except the body of the request that sends it. */
-async function describeRequest(request: Request): Promise<string> {
-  const response = await request.response();
-  // A redirect has no body, and a page that was left has lost it.
-  const body = await response?.text().catch(() => '');
-  const headers = JSON.stringify([await request.allHeaders(), await response?.allHeaders()]);
-  return `${request.method()} ${request.url()} ${headers} ${body ?? ''}`;
+async function describe(response: Response): Promise<string> {
+  const request = response.request();
+  // A redirect has no body.
+  const body = await response.text().catch(() => '');
+  const headers = JSON.stringify([await request.allHeaders(), await response.allHeaders()]);
+  return `${request.method()} ${request.url()} ${response.status()} ${headers} ${body}`;
 }
 
 /** Saves a picture of the page, for a person to see why a test has failed. */

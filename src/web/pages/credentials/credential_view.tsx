@@ -13,6 +13,7 @@ import {
   Table,
   Time,
 } from '../../layout/components.tsx';
+import { Logo } from '../../layout/logo.tsx';
 import { CredentialStateBadge } from '../../layout/states.tsx';
 import { credentialPath } from './lookup.ts';
 
@@ -49,6 +50,7 @@ export const Credential: FC<{
         title={shownName(info, service)}
         text={`In the stack ${info.stack_id} of ${info.user}`}
         back={back}
+        logo={<Logo service_id={info.service_id} name={service?.name ?? info.service_id} />}
       >
         {status !== undefined && (
           <PostForm action={`${path}/test`} csrf={csrf} class="inline">
