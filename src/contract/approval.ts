@@ -2,6 +2,7 @@
 import * as z from 'zod';
 import { USE_GRANT_MAX_MS } from './limits.ts';
 import { UsePolicy } from './use/policy.ts';
+import { GRANT_EXTENTS } from './use/rules.ts';
 
 /**
  * `destination`: a stored credential may be sent to the origins that its service has now. `stored_values`: values that
@@ -16,10 +17,8 @@ export const APPROVAL_KINDS = ['destination', 'stored_values', 'request', 'acces
  */
 export const APPROVAL_STATES = ['pending', 'approved', 'denied', 'used', 'granted'] as const;
 
-/** How long an approval of a request is valid, and for which requests: the one, its method and path, or its host. */
+/** How long an approval of a request is valid. */
 export const GRANT_TERMS = ['once', 'session', 'duration'] as const;
-export const GRANT_EXTENTS = ['request', 'endpoint', 'host'] as const;
-export type GrantExtent = (typeof GRANT_EXTENTS)[number];
 
 /** The choice of a person for a request: by default this request, once. */
 export const ApprovalChoice = z

@@ -32,9 +32,8 @@ describe.skipIf(!CAN_RUN_CHROMIUM)('the pages of credentials in a browser', () =
       if (scripted) await expectAccessible(page);
       const canary = newCanary();
       await page.getByLabel('API key').fill(`lin_api_${canary.word}`);
-      await page.getByLabel(/Test it first/).uncheck();
-      await page.getByRole('button', { name: 'Save' }).click();
-      await page.getByText('Linear is connected.').waitFor();
+      await page.getByRole('button', { name: 'Save credential' }).click();
+      await page.getByText('Agents can now use Linear').waitFor();
       if (scripted) await expectAccessible(page);
       await page.getByRole('button', { name: 'Switch off' }).click();
       await page.getByText('No agent can use it until you switch it on.').waitFor();

@@ -81,3 +81,7 @@ export function isConnectionHeader(name: string): boolean {
   const lower = name.toLowerCase();
   return CONNECTION_HEADERS.has(lower) || lower.startsWith('proxy-');
 }
+
+/** Which requests an approval of a request covers: the one, its method and path, or its host. */
+export const GRANT_EXTENTS = ['request', 'endpoint', 'host'] as const;
+export type GrantExtent = (typeof GRANT_EXTENTS)[number];

@@ -4,7 +4,7 @@ import { VaultError } from '../../contract/errors.ts';
 import { RUN_SERVICES_MAX } from '../../contract/limits.ts';
 import type { OpenedUse, UsableCredential, UseRequest } from '../../vault/uses/use.ts';
 import type { Vault } from '../../vault/vault.ts';
-import { type AccessTokens, withAccessToken } from '../access_tokens.ts';
+import type { AccessTokens } from '../access_tokens.ts';
 import { hasVariables } from './variables.ts';
 
 export interface Selection {
@@ -16,8 +16,8 @@ export interface Selection {
 }
 
 /**
- * Opens no value. Rejects with VaultError for a credential that is missing, incomplete or not usable, and without any. Without
- * `tokens`, as before its access token is obtained.
+ * Opens no value. Rejects with VaultError for a credential that is missing, incomplete or not usable, and without any. With
+ * `tokens`, refreshes stored access tokens. Obtains none: a command that has a key file or a client secret does so itself.
  */
 export async function findCredentials(
   vault: Vault,
@@ -30,10 +30,16 @@ export async function findCredentials(
   const found = new Map<string, UsableCredential>();
   for (const service_id of service_ids) {
     const stored = await vault.uses.find(caller, { service_id, stack_id, name });
-    const credential = tokens === undefined ? withAccessToken(stored) : await tokens.fresh(caller, stored);
+    const credential =
+      tokens === undefined || !hasAccessToken(stored) ? stored : await tokens.fresh(caller, stored);
     found.set(credential.service.slug, credential);
   }
   return [...found.values()];
+}
+
+function hasAccessToken({ service, fields }: UsableCredential): boolean {
+  const field = service.oauth?.access_token_field;
+  return field !== undefined && fields.includes(field);
 }
 
 async function storedServices(

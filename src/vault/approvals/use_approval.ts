@@ -3,7 +3,7 @@
  * whole request; a grant's key is what it covers. Pure functions.
  */
 import { hash } from 'node:crypto';
-import { Approval, type ApprovalChoice, GRANT_EXTENTS, type GrantExtent } from '../../contract/approval.ts';
+import { Approval, type ApprovalChoice } from '../../contract/approval.ts';
 import type { Caller } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import {
@@ -15,6 +15,7 @@ import {
   USE_REASON_MAX_CHARACTERS,
   USE_SUMMARY_SHOWN_MAX_CHARACTERS,
 } from '../../contract/limits.ts';
+import { GRANT_EXTENTS, type GrantExtent } from '../../contract/use/rules.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { Versioned } from '../records/entity_repository.ts';
 import type { UsableCredential, UseRequest } from '../uses/use.ts';

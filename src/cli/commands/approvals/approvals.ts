@@ -1,6 +1,6 @@
 /** `keyhold approvals`: decisions that only a person makes, on the machine of the vault. */
 import { Command, Option } from 'commander';
-import { GRANT_EXTENTS } from '../../../contract/approval.ts';
+import { GRANT_EXTENTS } from '../../../contract/use/rules.ts';
 import type { CliContext } from '../../context.ts';
 import { examples } from '../../terminal/output.ts';
 import { addUsePolicyOptions } from '../../use_policy/options.ts';
@@ -53,7 +53,7 @@ export function approvalsCommand(context: CliContext): Command {
 function approveCommand(context: CliContext): Command {
   const command = new Command('approve')
     .description(
-      'Approve, after a confirmation: the caller may send the request once, or as --for and --each permit; the credential may be sent to the origins; the new values are stored; or the service is requested for the agent, within --read-only and the like.',
+      'Approve, after a confirmation: a request, a destination, new values, or the access of an agent to a service.',
     )
     .argument('<approval>', 'id, as `keyhold approvals list` shows it')
     .option(

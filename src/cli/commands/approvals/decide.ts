@@ -1,9 +1,9 @@
 /** The actions of `keyhold approvals`. */
 import { isDeepStrictEqual } from 'node:util';
-import type { Approval, ApprovalChoiceInput, GrantExtent } from '../../../contract/approval.ts';
+import type { Approval, ApprovalChoiceInput } from '../../../contract/approval.ts';
 import { VaultError } from '../../../contract/errors.ts';
 import { USE_GRANT_MAX_MS } from '../../../contract/limits.ts';
-import { describePolicy } from '../../../contract/use/rules.ts';
+import { describePolicy, type GrantExtent } from '../../../contract/use/rules.ts';
 import { assertLocal } from '../../connect/server_option.ts';
 import type { CliContext } from '../../context.ts';
 import { nextCommand } from '../../terminal/next_command.ts';
