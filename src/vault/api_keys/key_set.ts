@@ -258,7 +258,9 @@ export class ApiKeySet {
       ({ action, limits }) => action === 'create_key_set' || (action === 'create_key' && limits !== null),
     );
     if (has_existed !== undefined) {
-      if (isLocalCommandLine(caller)) return;
+      // Another process can have made the first key since the row was read.
+      const exists = (await this.#records.rowAt(keyring, SET_KEY)) !== undefined;
+      if (exists || isLocalCommandLine(caller)) return;
       throw setUnusable();
     }
     const keys = new Map<string, ValidKey>();
