@@ -1,5 +1,6 @@
 /** All pages for people who are signed in, each a module of `src/web/pages`. */
 import type { Page } from './page.ts';
+import { approvalPages } from './pages/approvals.tsx';
 import { auditPages } from './pages/audit/audit.tsx';
 import { credentialPages } from './pages/credentials/credentials.tsx';
 import { enterPages } from './pages/enter.tsx';
@@ -14,4 +15,5 @@ export const PAGES: readonly Page[] = [
   stackPages,
   auditPages,
   enterPages,
+  approvalPages,
 ];

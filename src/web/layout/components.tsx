@@ -237,3 +237,11 @@ export const ExternalLink: FC<PropsWithChildren<{ readonly href: string }>> = ({
   ) : (
     <span>{children}</span>
   );
+
+/** A term and what it is, in a `<dl class="facts">`. */
+export const Fact: FC<PropsWithChildren<{ readonly term: string }>> = ({ term, children }) => (
+  <div>
+    <dt>{term}</dt>
+    <dd>{children}</dd>
+  </div>
+);

@@ -2,13 +2,13 @@
  * The page on which a person enters the values that an agent requested with a handle. Shows where they go, never a value: also
  * not the ones that were sent and refused.
  */
-import type { Child, FC } from 'hono/jsx';
+import type { FC } from 'hono/jsx';
 import { VaultError } from '../../contract/errors.ts';
 import type { OpenHandle } from '../../contract/handle.ts';
 import type { Service } from '../../contract/service/service.ts';
 import { readFieldValues } from '../forms/read_fields.ts';
 import { hasFileField, ValueField } from '../forms/service_fields.tsx';
-import { Button, Card, PostForm, Time } from '../layout/components.tsx';
+import { Button, Card, Fact, PostForm, Time } from '../layout/components.tsx';
 import { Logo } from '../layout/logo.tsx';
 import { definePage, textOf } from '../page.ts';
 import { showPage } from '../respond.tsx';
@@ -173,13 +173,6 @@ const Facts: FC<{ readonly opened: OpenHandle; readonly service: Service }> = ({
       <Fact term="Sent to">{destinationText(opened, service)}</Fact>
     </dl>
   </Card>
-);
-
-const Fact: FC<{ readonly term: string; readonly children?: Child }> = ({ term, children }) => (
-  <div>
-    <dt>{term}</dt>
-    <dd>{children}</dd>
-  </div>
 );
 
 function destinationText({ destination }: OpenHandle, { name, hosts }: Service): string {

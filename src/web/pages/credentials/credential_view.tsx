@@ -1,5 +1,5 @@
 /** What the page of a credential shows. Never a value: a host that secrets are sent to is part of the destination. */
-import type { Child, FC } from 'hono/jsx';
+import type { FC } from 'hono/jsx';
 import type { CredentialInfo, CredentialState, CredentialStatus } from '../../../contract/credential.ts';
 import type { Service } from '../../../contract/service/service.ts';
 import type { UsePolicy } from '../../../contract/use/policy.ts';
@@ -8,6 +8,7 @@ import {
   Button,
   ButtonLink,
   Card,
+  Fact,
   PageHeading,
   PostForm,
   Table,
@@ -129,13 +130,6 @@ const Facts: FC<{ readonly info: CredentialInfo; readonly status: CredentialStat
       <Time at={info.updated_at} /> by {info.modified_by}
     </Fact>
   </dl>
-);
-
-const Fact: FC<{ readonly term: string; readonly children?: Child }> = ({ term, children }) => (
-  <div>
-    <dt>{term}</dt>
-    <dd>{children}</dd>
-  </div>
 );
 
 const FieldTable: FC<{ readonly status: CredentialStatus; readonly service: Service }> = ({
