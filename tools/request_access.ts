@@ -5,7 +5,7 @@ import { approvalUrl } from '../src/contract/pages.ts';
 import { defineTool } from '../src/contract/tool.ts';
 import type { ToolContext } from '../src/use/tool_context.ts';
 
-const Output = NewAccessRequest.extend({ url: z.string() });
+const Output = NewAccessRequest.extend({ url: z.string().optional() });
 type Output = z.infer<typeof Output>;
 
 export const request_access = defineTool<ToolContext, RequestAccessInput, Output>({
@@ -19,11 +19,16 @@ export const request_access = defineTool<ToolContext, RequestAccessInput, Output
   handle: async ({ vault, pages }, caller, input) => {
     const request = await vault.approvals.access.request(caller, input);
     const { approval_id, code, expires_at, state } = request;
-    const url = approvalUrl(await pages.baseUrl(), approval_id);
+    const base_url = await pages.dashboardUrl();
+    const url = base_url === undefined ? undefined : approvalUrl(base_url, approval_id);
+    const where =
+      url === undefined
+        ? `with \`keyhold approvals show ${approval_id}\`, which shows the code ${code}.`
+        : `on this page or with \`keyhold approvals show ${approval_id}\`; both show the code ${code}:\n${url}`;
     const text =
       state === 'approved'
         ? 'The user has accepted. If values are missing, the user enters them: check get_credential_status.'
-        : `Ask the user to decide, on this page or with \`keyhold approvals show ${approval_id}\`; both show the code ${code}:\n${url}\nExpires at ${expires_at}. Then check get_credential_status.`;
-    return { structured: { ...request, url }, text };
+        : `Ask the user to decide, ${where}\nExpires at ${expires_at}. Then check get_credential_status.`;
+    return { structured: { ...request, ...(url === undefined ? {} : { url }) }, text };
   },
 });

@@ -26,9 +26,6 @@ export const NEW_KEY_SCOPES: readonly Scope[] = [
   'stacks:write',
 ];
 
-/** The scopes of a person who signed in at a page without an API key. */
-export const PERSON_SCOPES: readonly Scope[] = [...NEW_KEY_SCOPES, 'approvals:decide'];
-
 /** The interface that received the call; `schedule`: the server itself tests a credential again. */
 export type Edge = 'mcp' | 'rest' | 'web' | 'cli' | 'library' | 'schedule';
 
@@ -55,7 +52,7 @@ export interface Caller {
   readonly use_policy?: UsePolicy | undefined;
   /** Random, for the lifetime of one `keyhold mcp` process. Absent: the caller has no session, as over HTTP. */
   readonly session_id?: string | undefined;
-  /** The caller is a person at a page. Only a web session sets it, and only for who may have `PERSON_SCOPES`. */
+  /** The caller is a person at a page. Only a web session sets it, of the local person or of an API key with `approvals:decide`. */
   readonly is_person?: true | undefined;
 }
 

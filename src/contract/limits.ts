@@ -240,6 +240,3 @@ export const TOKEN_LEASE_MS = 30_000;
 /** Between two requests for tokens after one that failed, doubled with each failure. */
 export const TOKEN_RETRY_MIN_MS = 5_000;
 export const TOKEN_RETRY_MAX_MS = 10 * 60_000;
-/** Between two searches for access tokens that end soon, and how soon. */
-export const TOKEN_SWEEP_INTERVAL_MS = 60_000;
-export const TOKEN_SWEEP_AHEAD_MS = 5 * 60_000;

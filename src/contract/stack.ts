@@ -92,7 +92,7 @@ const hasOneGrantee = ({
 }) => (user === undefined) !== (unit === undefined);
 const ONE_GRANTEE = 'must name either user or unit';
 
-/** With whom a stack is shared, and how; replaces the role of an existing share. */
+/** The user or unit that a stack is shared with, and the role, which replaces that of an existing share. */
 export const ShareInput = z
   .strictObject({ ...grantee, role: z.enum(STACK_ROLES) })
   .refine(hasOneGrantee, ONE_GRANTEE);

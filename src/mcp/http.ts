@@ -39,7 +39,10 @@ export function mcpMount(
 ): KeyedMount {
   const { log, version } = parts;
   const callers = new WeakMap<Request, Caller>();
-  const context = { ...parts, pages: { baseUrl: async () => parts.public_url } };
+  const context = {
+    ...parts,
+    pages: { baseUrl: async () => parts.public_url, dashboardUrl: async () => parts.public_url },
+  };
   const handler = createMcpHandler(
     ({ requestInfo, era }) => {
       const caller = requestInfo && callers.get(requestInfo);

@@ -100,7 +100,7 @@ function objectOf(body: Buffer): Record<string, unknown> {
 
 /**
  * Every token is used as the definition has it, so that its type does not matter. The ID token is not used: the issuer
- * of most definitions is not known, and `OAuthConnections` compares its nonce.
+ * of most definitions is not known.
  */
 function correctedTokens(received: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const { id_token: _, expires_in, refresh_token, scope, ...rest } = received;

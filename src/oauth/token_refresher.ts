@@ -1,5 +1,5 @@
 /**
- * Keeps access tokens usable: before a use, after the service refused one, and ahead of their end in the background. However many
+ * Keeps access tokens usable: before a use, and after the service refused one. However many
  * callers, processes and servers use a credential, one of them sends one request: a second one with the same refresh
  * token would end the access at providers that rotate it. In this process, callers share the request; between processes
  * the vault's lease decides (`src/vault/oauth/credential_tokens.ts`), and each reads the credential again after it.
@@ -160,7 +160,7 @@ export class TokenRefresher implements AccessTokens {
         throw needsReconnect(service);
       }
       const pause_ms = await uses.tokens.postpone(caller, credential, refresh, retry_after_ms);
-      throw failure === 'failed' || failure === 'pending'
+      throw failure === 'failed'
         ? unavailable(credential, pause_ms, message)
         : clientRefused(credential, message);
     }

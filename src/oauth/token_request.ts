@@ -23,7 +23,7 @@ export interface TokenRequest {
   readonly now: Date;
 }
 
-export interface Provider {
+interface Provider {
   readonly openid: typeof OpenidClient;
   readonly config: OpenidClient.Configuration;
   readonly provider_fetch: ProviderFetch;
@@ -47,7 +47,7 @@ export async function requestTokens(request: TokenRequest, grant: TokenGrant): P
 }
 
 /** Runs a request of openid-client that returns tokens. Rejects with TokenRequestError. */
-export async function receiveTokens(
+async function receiveTokens(
   { service, now }: Pick<TokenRequest, 'service' | 'now'>,
   { provider_fetch }: Provider,
   send: () => Promise<OpenidClient.TokenEndpointResponse>,
@@ -64,15 +64,11 @@ export async function receiveTokens(
   }
 }
 
-/** `more`: further metadata of the server (RFC 8414), such as its issuer. */
-export async function openProvider(
-  { egress, service, url, target, values }: Omit<TokenRequest, 'now'>,
-  more: Partial<OpenidClient.ServerMetadata> = {},
-): Promise<Provider> {
+async function openProvider({ egress, service, url, target, values }: TokenRequest): Promise<Provider> {
   const openid = await import('openid-client');
   const oauth = oauthOf(service);
   const client = clientOf(service, values);
-  const server = { issuer: url.origin, token_endpoint: url.href, ...more };
+  const server = { issuer: url.origin, token_endpoint: url.href };
   // The grants that need no client id have another name in the configuration, which is not sent.
   const config = new openid.Configuration(server, client.id ?? 'none', {}, authenticateClient(client));
   const provider_fetch = providerFetch(egress, target, oauth.body_format ?? 'form');
@@ -81,7 +77,7 @@ export async function openProvider(
 }
 
 /** The extra parameters of token requests. */
-export function tokenParameters(service: Service, values: FieldValues): Record<string, string> {
+function tokenParameters(service: Service, values: FieldValues): Record<string, string> {
   return expandAll(oauthOf(service).token_parameters ?? {}, withDefaults(service, values));
 }
 

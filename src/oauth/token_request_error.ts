@@ -3,27 +3,24 @@
 /**
  * `grant_refused`: it does not accept the refresh token, the code or the assertion (RFC 6749, section 5.2, `invalid_grant`).
  * `client_refused`: it does not accept the client, the scopes or the request. `failed`: an outage, a limit, a slow or an
- * unexpected response, independent of the credential. `pending`: of the device grant (RFC 8628, section 3.5).
+ * unexpected response, independent of the credential.
  */
-export type TokenFailure = 'grant_refused' | 'client_refused' | 'failed' | 'pending';
+export type TokenFailure = 'grant_refused' | 'client_refused' | 'failed';
 
 export class TokenRequestError extends Error {
   readonly failure: TokenFailure;
   readonly status: number | undefined;
   readonly retry_after_ms: number | undefined;
-  /** The error code of the provider, if it is a known one. */
-  readonly error: string | undefined;
 
   constructor(
     failure: TokenFailure,
     message: string,
-    facts: { readonly status?: number; readonly retry_after_ms?: number; readonly error?: string } = {},
+    facts: { readonly status?: number; readonly retry_after_ms?: number } = {},
   ) {
     super(message);
     this.failure = failure;
     this.status = facts.status;
     this.retry_after_ms = facts.retry_after_ms;
-    this.error = facts.error;
   }
 }
 
@@ -40,8 +37,6 @@ const OF_CLIENT = [
   'bad_client_secret',
   'invalid_client_id',
 ];
-const OF_DEVICE = ['authorization_pending', 'slow_down'];
-const ENDED = ['access_denied', 'expired_token', 'bad_verification_code', 'invalid_code'];
 
 /** The failure that a response without tokens means. `error`: its error code, which may be any text. */
 export function failureOf(
@@ -52,16 +47,9 @@ export function failureOf(
   const facts = { status, ...(retry_after_ms === undefined ? {} : { retry_after_ms }) };
   if (status === 429 || status >= 500)
     return new TokenRequestError('failed', `the provider responded with status ${status}`, facts);
-  const known = [OF_GRANT, OF_CLIENT, OF_DEVICE, ENDED].flat().find((code) => code === error);
+  const known = [...OF_GRANT, ...OF_CLIENT].find((code) => code === error);
   if (known === undefined)
     return new TokenRequestError('failed', `the provider returned no tokens (status ${status})`, facts);
-  const failure = OF_DEVICE.includes(known)
-    ? 'pending'
-    : OF_CLIENT.includes(known)
-      ? 'client_refused'
-      : 'grant_refused';
-  return new TokenRequestError(failure, `the provider refused the request: ${known}`, {
-    ...facts,
-    error: known,
-  });
+  const failure = OF_CLIENT.includes(known) ? 'client_refused' : 'grant_refused';
+  return new TokenRequestError(failure, `the provider refused the request: ${known}`, facts);
 }

@@ -2,12 +2,14 @@
  * The pages as one Hono app. Every request passes, in this order: the session of its cookie, the rate limit, and for a POST the
  * Origin, the fields and the CSRF token. Only the sign-in page and the assets work without a session.
  */
+
 import { randomBytes } from 'node:crypto';
 import { Hono } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import type { Caller } from '../contract/caller.ts';
 import { ERROR_TABLE, toPublicError, VaultError } from '../contract/errors.ts';
 import { describeFailure } from '../contract/logger.ts';
+import { TICKET_PATH } from '../contract/pages.ts';
 import { RateLimiter, type RateLimits } from '../http/auth/rate_limits.ts';
 import { HttpError } from '../http/error_response.ts';
 import { type Assets, loadAssets } from './browser_files.ts';
@@ -18,7 +20,7 @@ import { enterPages } from './pages/enter.tsx';
 import { PAGES } from './pages.ts';
 import { renderPage } from './respond.tsx';
 import { PageCookies } from './session/cookies.ts';
-import { assertCsrfToken, assertSameOrigin, TICKET_PATH } from './session/request_checks.ts';
+import { assertCsrfToken, assertSameOrigin } from './session/request_checks.ts';
 import { addSignIn } from './session/sign_in.tsx';
 
 export interface WebOptions extends RateLimits {

@@ -1,13 +1,14 @@
 /** The pages as a mount of the HTTP server, and the redirect of `/` to them. */
+
 import type { Hono } from 'hono';
 import { ERROR_TABLE, type PublicError } from '../contract/errors.ts';
+import { TICKET_PATH } from '../contract/pages.ts';
 import type { PipelineEnv } from '../http/context.ts';
 import type { OpenMount } from '../http/mount.ts';
 import { createWebApp, HTML, PAGE_HEADERS, type WebOptions } from './app.ts';
 import { errorContent, errorTitle } from './layout/error_page.tsx';
 import type { PageParts } from './page.ts';
 import { renderPage } from './respond.tsx';
-import { TICKET_PATH } from './session/request_checks.ts';
 
 const CONTENT_TYPES = ['application/x-www-form-urlencoded', 'multipart/form-data'];
 

@@ -4,7 +4,7 @@ import { MCP_PATH, mcpMount } from '../../src/mcp/http.ts';
 import { webMount } from '../../src/web/mount.ts';
 import { TOOLS } from '../../tools/catalogue.ts';
 import { findCanary, newCanary } from '../kit/canary.ts';
-import { startHttpServer } from '../kit/http/http_server.ts';
+import { startHttpServer, startServeProcess } from '../kit/http/http_server.ts';
 import { PageClient } from '../kit/http/page_client.ts';
 import { CLIENT_KINDS, type ClientKind, connectClient, type Elicitation } from '../kit/mcp/mcp_clients.ts';
 import { connectHttpClient } from '../kit/mcp/mcp_http_clients.ts';
@@ -160,4 +160,23 @@ describe('over HTTP', () => {
       expect((await stranger.call('get_credential_status', { handle })).text).toMatch(/^NOT_FOUND/);
     },
   );
+});
+
+test('request_access names a page only while a server of the same home runs, and that page exists', async () => {
+  const home = temporaryFolder();
+  const client = await connectClient(CLIENT_KINDS[0], home, {});
+  onTestFinished(() => client.close());
+  const input = { service_id: 'github', reason: 'Read the issues.' };
+  const without = await client.call('request_access', input);
+  expect(without.structured).not.toHaveProperty('url');
+  expect(without.text).toContain('keyhold approvals show');
+  const server = await startServeProcess({ home });
+  const { structured } = await client.call('request_access', input);
+  const { url } = structured as { readonly url: string };
+  expect(new URL(url).origin).toBe(server.url);
+  const browser = await new PageClient(server.url).signIn(server.admin_key);
+  const page = await browser.get(new URL(url).pathname);
+  expect([page.status, page.text.includes('Read the issues.')]).toEqual([200, true]);
+  await server.end();
+  expect((await client.call('request_access', input)).structured).not.toHaveProperty('url');
 });

@@ -42,11 +42,13 @@ export function composePages(
       onPorts: (used) => void ports.splice(0, ports.length, ...used),
     });
   };
+  const pages = () => {
+    opened ??= open();
+    return opened;
+  };
   return {
-    async baseUrl() {
-      opened ??= open();
-      return (await opened).baseUrl();
-    },
+    baseUrl: async () => (await pages()).baseUrl(),
+    dashboardUrl: async () => (await pages()).dashboardUrl(),
     close: async () => (await opened)?.close(),
   };
 }

@@ -51,6 +51,10 @@ export class LocalPages implements Pages {
     return (await this.#listener).url;
   }
 
+  dashboardUrl(): Promise<string | undefined> {
+    return findRunningServer(this.#options.home);
+  }
+
   async #listen(): Promise<Listener> {
     const { caller, onPorts, log } = this.#options;
     const listener = await openListener({ host: LOOPBACK, port: 0, behind_proxy: false, log });

@@ -20,7 +20,6 @@ interface Options {
 
 const HEALTH_TIMEOUT_MS = 3_000;
 const POLL_MS = 200;
-const TICKET_PATH = '/dashboard/sign-in/ticket';
 
 export function openCommand(context: CliContext): Command {
   return new Command('open')
@@ -46,7 +45,8 @@ async function openPages(context: CliContext, options: Options): Promise<void> {
     process.once('SIGINT', removeAndExit);
     process.once('SIGTERM', removeAndExit);
     try {
-      await writePage(file, pageOf(url, ticket));
+      const { TICKET_PATH } = await import('../../contract/pages.ts');
+      await writePage(file, pageOf(url + TICKET_PATH, ticket));
       if (options.json === true) await printJson(context, { file, url });
       else if (options.print === true) await print(context, file);
       else if (!(await openBrowser(context, file)))
@@ -102,7 +102,7 @@ function pageOf(url: string, ticket: string): string {
 <meta name="color-scheme" content="light dark">
 <meta name="referrer" content="no-referrer">
 <title>Open Keyhold</title>
-<form method="post" action="${escapeAttribute(url)}${TICKET_PATH}">
+<form method="post" action="${escapeAttribute(url)}">
 <input type="hidden" name="ticket" value="${escapeAttribute(ticket)}">
 <p>Keyhold opens its pages. <button type="submit">Open Keyhold</button></p>
 </form>

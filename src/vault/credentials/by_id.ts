@@ -124,7 +124,7 @@ export class CredentialsById {
 
   /**
    * The caller's credentials and those in stacks that are shared with it, newest first, 100 at most. With a unit, those of
-   * all users whom the caller may see.
+   * all users that the caller may see.
    */
   async list(caller: Caller, filter: CredentialFilter = {}): Promise<readonly CredentialInfo[]> {
     return (await this.page(caller, filter, LIST_PAGE_MAX)).credentials;

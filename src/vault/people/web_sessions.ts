@@ -4,7 +4,7 @@
  * an API key ends with the key.
  */
 import { hash } from 'node:crypto';
-import { type Caller, LOCAL_ORGANIZATION, localCaller, type Scope } from '../../contract/caller.ts';
+import { type Caller, LOCAL_ORGANIZATION, localCaller } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { WEB_SESSION_AGE_MS, WEB_SESSIONS_PER_USER_MAX } from '../../contract/limits.ts';
 import type { RecordWrite } from '../../store/store.ts';
@@ -19,8 +19,8 @@ import { SignInTickets } from './sign_in_tickets.ts';
 const TOKEN_BYTES = 32;
 const TOKEN_PATTERN = /^[\w-]{43}$/;
 
-/** `local`: the person at this machine, by `keyhold open`. `openid_connect`: a user of the operator's identity provider. */
-export type SignInMethod = 'api_key' | 'local' | 'openid_connect';
+/** `local`: the person at this machine, by `keyhold open`. */
+export type SignInMethod = 'api_key' | 'local';
 
 interface SessionMeta {
   readonly method: SignInMethod;
@@ -28,10 +28,8 @@ interface SessionMeta {
   readonly user: string;
   readonly created_at: string;
   readonly expires_at: string;
-  /** The API key that signed in, in the revision that it had then. */
+  /** The API key that signed in, in the revision that it had then. `null`: the person at this machine. */
   readonly key: { readonly id: string; readonly revision: number } | null;
-  /** Only without an API key and for a user of an identity provider. */
-  readonly scopes: readonly Scope[] | null;
 }
 
 export interface WebSession {
@@ -72,7 +70,7 @@ export class WebSessions {
     const { api_key_id } = caller;
     if (api_key_id === undefined) throw new VaultError('INTERNAL', 'The API key has no id.');
     const key = { id: api_key_id, revision: key_revision };
-    const signed_in = { method: 'api_key', key, scopes: null } as const;
+    const signed_in = { method: 'api_key', key } as const;
     // Two sign-ins of one user may remove the same expired session.
     return retryOnConflict(() => this.#create(caller, signed_in));
   }
@@ -90,7 +88,7 @@ export class WebSessions {
   /** Signs the person at this machine in. Throws UNAUTHENTICATED for a ticket that is unknown, used or expired. */
   async signInWithTicket(ticket: string, request_id: string): Promise<NewWebSession> {
     const home = await this.#keyring(LOCAL_ORGANIZATION);
-    const signed_in = { method: 'local', key: null, scopes: null } as const;
+    const signed_in = { method: 'local', key: null } as const;
     // The ticket is read again by each attempt: of two requests with one ticket, the second is refused.
     return retryOnConflict(async () => {
       const consumed = await this.#tickets.consume(home, ticket);
@@ -121,7 +119,7 @@ export class WebSessions {
   /** Creates the session and its audit entry, and removes sessions of the user that have expired or are too many. */
   async #create(
     caller: Caller,
-    signed_in: Pick<SessionMeta, 'method' | 'key' | 'scopes'>,
+    signed_in: Pick<SessionMeta, 'method' | 'key'>,
     consumed: readonly RecordWrite[] = [],
   ): Promise<NewWebSession> {
     const { store, records, audit_log, random, now } = this.#parts;
@@ -157,17 +155,11 @@ export class WebSessions {
     return { token, session: describe({ id, revision: 1, meta }, signed_in_caller, token) };
   }
 
-  async #callerOf(
-    { key, method, organization, user, scopes }: SessionMeta,
-    request_id: string,
-  ): Promise<Caller | undefined> {
-    if (method === 'local') return { ...localCaller('web', request_id), is_person: true };
+  async #callerOf({ key, organization }: SessionMeta, request_id: string): Promise<Caller | undefined> {
+    if (key === null) return { ...localCaller('web', request_id), is_person: true };
     const keyring = await this.#parts.keys.organization(organization);
     if (keyring === undefined) return undefined;
-    const caller =
-      key === null
-        ? { organization, user, scopes: new Set(scopes), edge: 'web' as const, request_id }
-        : await this.#keys.resume(keyring, key, 'web', request_id);
+    const caller = await this.#keys.resume(keyring, key, 'web', request_id);
     // A program can have an API key: only one that was made for deciding is evidence of a person.
     return caller?.scopes.has('approvals:decide') ? { ...caller, is_person: true } : caller;
   }

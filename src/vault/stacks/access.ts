@@ -1,6 +1,6 @@
 /**
- * Which stacks a user may see besides its own, and with which role: those that are shared with it or its unit, and for an
- * administrator those of the organization. A grant finds the owner of a shared stack; the stack itself has the roles, so
+ * Resolves the owner of a stack and the role of a user in it. A user has its own stacks, those that are shared with it or its
+ * unit, and as an administrator those of the organization. A grant finds the owner of a shared stack; the stack itself has the roles, so
  * that a grant alone allows nothing. Reads the store for each decision: an ended share has no effect afterwards.
  */
 import type { Caller } from '../../contract/caller.ts';
@@ -31,7 +31,7 @@ export interface StackMeta extends Omit<StackInfo, 'owner' | 'role' | 'shared_wi
 export type StoredShare = Omit<StackShare, 'unit_name'>;
 export type Grantee = Pick<StoredShare, 'user' | 'unit_id'>;
 
-/** Says that a stack of `owner` is shared with `user` or `unit_id`. */
+/** Records that a stack of `owner` is shared with `user` or `unit_id`. */
 interface GrantMeta extends Grantee {
   readonly stack_id: string;
   readonly owner: string;

@@ -21,9 +21,3 @@ export const SearchIcon: FC = () => (
     <path d="m10.25 10.25 3.25 3.25" />
   </Icon>
 );
-
-export const ChevronIcon: FC = () => (
-  <Icon>
-    <path d="m6 3.5 4.5 4.5L6 12.5" />
-  </Icon>
-);

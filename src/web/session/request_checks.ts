@@ -5,8 +5,6 @@ import { isLoopbackHost } from '../../io/server_url.ts';
 
 /** The name of the field with the CSRF token. */
 export const CSRF_FIELD = 'csrf_token';
-/** Where the file that `keyhold open` makes sends its ticket: the only path that takes a POST of a local file. */
-export const TICKET_PATH = '/dashboard/sign-in/ticket';
 const HOME = '/dashboard';
 const NEXT_MAX_CHARACTERS = 500;
 

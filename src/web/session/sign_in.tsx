@@ -1,7 +1,9 @@
 /** Signing in and out. A sign-in always makes a new session, and ends the one that the browser had. */
+
 import type { Context, Hono } from 'hono';
 import type { FC } from 'hono/jsx';
 import { VaultError } from '../../contract/errors.ts';
+import { TICKET_PATH } from '../../contract/pages.ts';
 import { RateLimiter, type RateLimits } from '../../http/auth/rate_limits.ts';
 import { isLoopbackHost } from '../../io/server_url.ts';
 import { Button, Code, Field } from '../layout/components.tsx';
@@ -9,7 +11,7 @@ import { BrandMark } from '../layout/icons.tsx';
 import { type OpenPageEnv, type PageParts, textOf } from '../page.ts';
 import { showPage } from '../respond.tsx';
 import type { PageCookies } from './cookies.ts';
-import { assertCsrfToken, assertPrivateConnection, safeNextPath, TICKET_PATH } from './request_checks.ts';
+import { assertCsrfToken, assertPrivateConnection, safeNextPath } from './request_checks.ts';
 
 const TITLE = 'Sign in';
 

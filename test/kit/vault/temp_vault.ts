@@ -72,6 +72,7 @@ export async function openTestVault(
   await approveDefinitions(vault);
   const calls = composition.calls(vault);
   const tests = composition.tests(vault);
-  const pages = { baseUrl: async () => 'http://127.0.0.1:8787' };
+  const url = async () => 'http://127.0.0.1:8787';
+  const pages = { baseUrl: url, dashboardUrl: url };
   return { home, vault, calls, tests, pages, caller: () => composition.caller('library') };
 }

@@ -23,7 +23,10 @@ async function tickingVault(): Promise<TestVault> {
     vault,
     calls: composition.calls(vault),
     tests: composition.tests(vault),
-    pages: { baseUrl: async () => 'http://127.0.0.1:8787' },
+    pages: {
+      baseUrl: async () => 'http://127.0.0.1:8787',
+      dashboardUrl: async () => 'http://127.0.0.1:8787',
+    },
     caller: () => composition.caller('library'),
   };
 }
