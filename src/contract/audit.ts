@@ -59,6 +59,9 @@ export const AUDIT_ACTIONS = [
   'create_handle',
   'complete_handle',
   'decline_handle',
+  'start_connection',
+  'decline_connection',
+  'connect',
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
@@ -109,6 +112,9 @@ export const READING_ACTIONS: ReadonlySet<AuditAction> = new Set([
   'create_handle',
   'complete_handle',
   'decline_handle',
+  // Connections are deleted after they have ended, without an entry.
+  'start_connection',
+  'decline_connection',
 ]);
 
 /** A change of a credential's owner, stack, unit, name, state, limits, protection or expiry, of a share, or of a user's unit. */
@@ -130,11 +136,11 @@ export const KeyLimits = z.strictObject({
 });
 export type KeyLimits = z.infer<typeof KeyLimits>;
 
-/** A request with a credential, also for its next access token, or a child process that receives one. Parts that the entry does not record are `null`. */
+/** A request with a credential, also for its first or next access token, or a child process that receives one. Parts that the entry does not record are `null`. */
 export const AuditedUse = z.strictObject({
   /** The same in the entries `use` and `use_outcome` of one use; `null` for a denied one. */
   id: z.string().nullable(),
-  kind: z.enum(['http', 'environment', 'test', 'refresh']),
+  kind: z.enum(['http', 'environment', 'test', 'refresh', 'connect']),
   /** RFC 6454; of a test also with another scheme, such as `postgresql://db.example.com:5432`. */
   origin: z.string().nullable(),
   /** The IP address that the request was sent to. */

@@ -29,6 +29,7 @@ export type ErrorReason =
   | 'approval_used'
   | 'audit_broken'
   | 'busy'
+  | 'connection_declined'
   | 'credential_exists'
   | 'credential_protected'
   | 'destination_changed'

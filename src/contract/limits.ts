@@ -105,6 +105,12 @@ export const HANDLE_AGE_MS = 10 * 60_000;
 export const HANDLE_KEPT_MS = 60 * 60_000;
 /** Handles of a user that wait for a person. */
 export const HANDLES_PENDING_PER_USER_MAX = 20;
+/** How long a person has to permit access at a provider. */
+export const CONNECTION_AGE_MS = 10 * 60_000;
+/** How long after its end a connection is known, so that its callback gets the reason. */
+export const CONNECTION_KEPT_MS = 60 * 60_000;
+/** Connections of a user that wait for a person, with an authorization code and, in each process, with a device code. */
+export const CONNECTIONS_PENDING_PER_USER_MAX = 20;
 /** Credentials and API keys whose uses are counted at a time; a further one replaces the oldest. */
 export const USE_LIMIT_KEYS_MAX = 10_000;
 /** How long the outcome of a use waits for others that are logged in the same transaction. */

@@ -18,3 +18,21 @@ export function approvalUrl(base_url: string, id: string): string {
 export function handleUrl(base_url: string, handle: string): string {
   return `${base_url}/dashboard/enter/${handle}`;
 }
+
+/** The page that connects a service with OAuth. */
+export function connectUrl(
+  base_url: string,
+  { service_id, stack_id, name }: { service_id: string; stack_id?: string | undefined; name?: string | null },
+): string {
+  const query = new URLSearchParams({
+    ...(stack_id === undefined ? {} : { stack: stack_id }),
+    ...(name === undefined || name === null ? {} : { name }),
+  });
+  const text = query.size === 0 ? '' : `?${query}`;
+  return `${base_url}/dashboard/connect/${encodeURIComponent(service_id)}${text}`;
+}
+
+/** The redirect URI (RFC 6749, section 3.1.2) of all connections: registered at each provider. */
+export function callbackUrl(base_url: string): string {
+  return `${base_url}/dashboard/oauth/callback`;
+}

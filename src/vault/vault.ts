@@ -49,6 +49,7 @@ import { type DestinationReview, reviewDestination } from './destinations/bindin
 import { Guard } from './guard.ts';
 import { Handles } from './handles/handles.ts';
 import type { OrganizationKeyring } from './keys/keyring.ts';
+import { ConnectionRequests } from './oauth/connection_requests.ts';
 import { Organizations } from './organizations/organizations.ts';
 import { OrganizationRegistry } from './organizations/registry.ts';
 import { Users } from './organizations/users.ts';
@@ -92,6 +93,8 @@ export class Vault {
   readonly use_policies: UsePolicies;
   /** Requests for values that a person enters at a page. */
   readonly handles: Handles;
+  /** Connections with OAuth; `src/oauth` sends their requests. */
+  readonly connections: ConnectionRequests;
   /** Which credentials to test again in the background. */
   readonly due_tests: DueTests;
   /** Who is signed in to the pages. */
@@ -126,6 +129,15 @@ export class Vault {
       this.uses.findings,
     );
     this.handles = new Handles(parts, this.#guard, this.#stacks, lookup, valid_keys, this.#by_service);
+    this.connections = new ConnectionRequests(
+      parts,
+      this.#guard,
+      lookup,
+      valid_keys,
+      this.handles.pending,
+      this.#protection,
+      this.uses.log,
+    );
     const directory = new OrganizationRegistry(parts);
     this.credentials = new CredentialsById(parts, this.#guard, writer, this.#stacks, directory, activity);
     this.organizations = new Organizations(parts.keys, this.#guard, directory);

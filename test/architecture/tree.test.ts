@@ -9,7 +9,7 @@ const written = [...sources.values()];
 
 const FOLDER_FILES_MAX = 14;
 /** `src/contract` has one file per type that crosses a boundary. */
-const CONTRACT_FILES_MAX = 22;
+const CONTRACT_FILES_MAX = 23;
 const FILE_LINES_MAX = 300;
 const TOOL_LINES_MAX = 100;
 const FUNCTION_LINES_MAX = 70;

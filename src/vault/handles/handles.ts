@@ -3,7 +3,6 @@
  * values through the same operations as every caller, and consumes the handle in the same transaction. Never reads a value.
  */
 import { hkdfSync } from 'node:crypto';
-import type { AuditAction } from '../../contract/audit.ts';
 import type { Caller } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import {
@@ -17,32 +16,23 @@ import { assertNewName } from '../../contract/name_rules.ts';
 import type { Service } from '../../contract/service/service.ts';
 import { parseInput } from '../../contract/validation.ts';
 import { definitionDigest } from '../../services/destination.ts';
-import type { ChangePlan, LoadedRow } from '../../store/store.ts';
+import type { ChangePlan } from '../../store/store.ts';
 import type { ApiKeySet } from '../api_keys/key_set.ts';
-import { type EntryFacts, newEntry } from '../audit/entry.ts';
+import { newEntry } from '../audit/entry.ts';
 import type { CredentialsByService } from '../credentials/by_service.ts';
-import type { CredentialMeta, CredentialRef } from '../credentials/codec.ts';
+import type { CredentialMeta } from '../credentials/codec.ts';
 import type { CredentialLookup } from '../credentials/lookup.ts';
 import { requestedRef } from '../credentials/name.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import { destinationOf, reviewDestination } from '../destinations/binding.ts';
 import { type Guard, NO_SINGLE_STACK } from '../guard.ts';
-import type { OrganizationKeyring } from '../keys/keyring.ts';
-import type { RelatedWrites } from '../protection/pending_values.ts';
 import { credentialProtected, isProtectedFrom } from '../protection/rule.ts';
 import type { StackRecords } from '../stacks/repository.ts';
 import { fieldsToEnter, givenValues, isDestinationAmong } from './fields.ts';
-import { endedHandle, type FoundHandle, type HandleMeta, HandleRecords, noSuchHandle } from './records.ts';
+import { factsOfHandle, PendingHandles } from './pending_handles.ts';
+import { type FoundHandle, type HandleMeta, type HandleRecords, noSuchHandle } from './records.ts';
 
 const REQUEST_STATE_KEY_BYTES = 32;
-
-/** A handle with the keys of its organization and the credential that it is for. */
-interface Opened {
-  readonly keyring: OrganizationKeyring;
-  readonly found: FoundHandle;
-  readonly service: Service;
-  readonly ref: CredentialRef;
-}
 
 export class Handles {
   readonly #parts: VaultDependencies;
@@ -51,6 +41,8 @@ export class Handles {
   readonly #lookup: CredentialLookup;
   readonly #valid_keys: ApiKeySet;
   readonly #credentials: CredentialsByService;
+  /** For connections, which complete handles too. */
+  readonly pending: PendingHandles;
   readonly #records: HandleRecords;
 
   constructor(
@@ -67,7 +59,8 @@ export class Handles {
     this.#lookup = lookup;
     this.#valid_keys = valid_keys;
     this.#credentials = credentials;
-    this.#records = new HandleRecords(parts);
+    this.pending = new PendingHandles(parts, guard, valid_keys);
+    this.#records = this.pending.records;
   }
 
   /**
@@ -96,7 +89,7 @@ export class Handles {
       verify: input.verify ?? false,
     });
     const id = records.newRandomId();
-    const facts = factsOf({ id, revision: 1, meta }, ref, present);
+    const facts = factsOfHandle({ id, revision: 1, meta }, ref, present);
     await store.change(this.#valid_keys.reads(caller, keyring), ([key_set]): ChangePlan<void> => {
       this.#valid_keys.assertNotRevoked(caller, keyring, key_set);
       const audit = [audit_log.append(keyring, newEntry(caller, 'create_handle', now(), facts))];
@@ -115,7 +108,7 @@ export class Handles {
     if (found === undefined || !isRequester(caller, found)) throw noSuchHandle();
     const { code, expires_at, service: service_id, stack: stack_id, name } = found.meta;
     const state = this.#records.stateOf(found);
-    const is_ended = state === 'pending' && !(await this.#isUsable(keyring, found));
+    const is_ended = state === 'pending' && !(await this.pending.isUsable(keyring, found));
     return { state: is_ended ? 'expired' : state, code, expires_at, service_id, stack_id, name };
   }
 
@@ -127,7 +120,7 @@ export class Handles {
 
   /** What the page shows. NOT_FOUND for another user; EXPIRED for a handle that was used, declined or has expired. */
   async open(person: Caller, handle: string): Promise<OpenHandle> {
-    const { keyring, found, service, ref } = await this.#open(person, handle, 'complete_handle');
+    const { keyring, found, service, ref } = await this.pending.open(person, handle, 'complete_handle');
     const { meta } = found;
     const present = await this.#lookup.find(keyring, ref);
     if (present !== undefined && isProtectedFrom(person, present)) throw credentialProtected();
@@ -157,7 +150,7 @@ export class Handles {
     handle: string,
     given: Readonly<Record<string, string>>,
   ): Promise<CompletedHandle> {
-    const { keyring, found, service, ref } = await this.#open(person, handle, 'complete_handle');
+    const { keyring, found, service, ref } = await this.pending.open(person, handle, 'complete_handle');
     const { meta } = found;
     const values = givenValues(service, meta, given);
     const target = {
@@ -168,7 +161,7 @@ export class Handles {
     };
     const options = {
       refuse_protected: true,
-      also: this.#consume(person, keyring, found, ref, Object.keys(values)),
+      also: this.pending.consume(person, { keyring, found, ref }, Object.keys(values)),
     };
     const [credential_value = ''] = Object.values(values);
     const { credential_type } = meta;
@@ -186,12 +179,12 @@ export class Handles {
 
   /** Ends a handle without values. Throws as `open`. Its caller declines it too, if the client refuses to open the page. */
   async decline(caller: Caller, handle: string): Promise<void> {
-    const { keyring, found, ref } = await this.#open(caller, handle, 'decline_handle');
+    const { keyring, found, ref } = await this.pending.open(caller, handle, 'decline_handle');
     const { store, audit_log, now } = this.#parts;
     const reads = [this.#records.read(keyring, found)];
     await store.change(reads, ([loaded]): ChangePlan<void> => {
       const present = this.#records.openPending(keyring, loaded);
-      const entry = newEntry(caller, 'decline_handle', now(), factsOf(present, ref));
+      const entry = newEntry(caller, 'decline_handle', now(), factsOfHandle(present, ref));
       const writes = [this.#records.setState(keyring, present, 'declined')];
       return { batch: { writes, audit: [audit_log.append(keyring, entry)] }, result: undefined };
     });
@@ -203,68 +196,6 @@ export class Handles {
     if (keyring === undefined) throw new VaultError('NOT_FOUND', 'No such organization.');
     const label = 'keyhold request state';
     return Buffer.from(hkdfSync('sha256', keyring.keys.index, '', label, REQUEST_STATE_KEY_BYTES));
-  }
-
-  /** Finds a pending handle of the user, and authorizes the write that it is for. */
-  async #open(person: Caller, handle: string, action: AuditAction): Promise<Opened> {
-    const keyring = await this.#guard.authorize(person, 'credentials:write', NO_SINGLE_STACK, action);
-    const found = await this.#records.find(keyring, handle);
-    if (found === undefined) throw noSuchHandle();
-    if (found.meta.user !== person.user) {
-      await this.#guard.recordDenial(person, keyring, action, NO_SINGLE_STACK, 'handle of another user');
-      throw noSuchHandle();
-    }
-    const { service: slug, stack, name } = found.meta;
-    this.#records.assertPending(found);
-    const service = this.#parts.services.find(slug);
-    if (service === undefined || !(await this.#isUsable(keyring, found))) throw endedHandle('expired');
-    const input = { service_id: slug, stack_id: stack, name: name ?? undefined };
-    const ref = await requestedRef(this.#guard, person, service, input);
-    await this.#guard.authorize(person, 'credentials:write', ref, action);
-    return { keyring, found, service, ref };
-  }
-
-  /** Whether the API key that requested the handle is valid, and the service is defined as it was then. */
-  async #isUsable(keyring: OrganizationKeyring, { meta }: FoundHandle): Promise<boolean> {
-    const service = this.#parts.services.find(meta.service);
-    if (service === undefined || definitionDigest(service) !== meta.definition) return false;
-    const { api_key_id } = meta.requested_by;
-    if (api_key_id === undefined) return true;
-    return (await this.#valid_keys.idsOf(keyring, meta.user)).includes(api_key_id);
-  }
-
-  /** The writes that consume the handle in the transaction of the credential. */
-  #consume(
-    person: Caller,
-    keyring: OrganizationKeyring,
-    found: FoundHandle,
-    ref: CredentialRef,
-    fields: readonly string[],
-  ): RelatedWrites {
-    const { audit_log, now } = this.#parts;
-    const requester: Caller = { ...person, api_key_id: found.meta.requested_by.api_key_id };
-    return {
-      reads: [this.#records.read(keyring, found), ...this.#valid_keys.reads(requester, keyring)],
-      writes: ([loaded, key_set]) => {
-        const present = this.#records.openPending(keyring, loaded);
-        this.#assertKeyValid(requester, keyring, key_set);
-        return [this.#records.setState(keyring, present, 'done')];
-      },
-      audit: () => {
-        const facts = { ...factsOf(found, ref), fields };
-        return [audit_log.append(keyring, newEntry(person, 'complete_handle', now(), facts))];
-      },
-    };
-  }
-
-  /** Throws EXPIRED if the API key that requested the handle was revoked since it was opened. */
-  #assertKeyValid(requester: Caller, keyring: OrganizationKeyring, key_set: LoadedRow | undefined): void {
-    try {
-      this.#valid_keys.assertNotRevoked(requester, keyring, key_set);
-    } catch (error) {
-      const is_revoked = error instanceof VaultError && error.code === 'UNAUTHENTICATED';
-      throw is_revoked ? endedHandle('expired') : error;
-    }
   }
 
   /** Where the values will be sent, as far as it is known before they are entered. */
@@ -281,18 +212,4 @@ export class Handles {
 
 function isRequester(caller: Caller, { meta }: FoundHandle): boolean {
   return meta.user === caller.user && meta.requested_by.api_key_id === caller.api_key_id;
-}
-
-function factsOf(
-  { id, revision, meta }: FoundHandle,
-  ref: CredentialRef,
-  present?: CredentialMeta,
-): EntryFacts {
-  return {
-    ref,
-    ...(present === undefined ? {} : { credential_id: present.id }),
-    record_id: id,
-    revision,
-    fields: meta.fields,
-  };
 }

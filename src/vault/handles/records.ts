@@ -90,7 +90,11 @@ export class HandleRecords {
   }
 
   /** `undefined` for a text that is not a handle, and for one that was deleted or never given out. */
-  async find(keyring: OrganizationKeyring, handle: string): Promise<FoundHandle | undefined> {
+  async find(
+    keyring: OrganizationKeyring,
+    handle: string | { readonly hash: string },
+  ): Promise<FoundHandle | undefined> {
+    if (typeof handle === 'object') return this.#records.find(keyring, [handle.hash]);
     return HANDLE_PATTERN.test(handle) ? this.#records.find(keyring, [hashOf(handle)]) : undefined;
   }
 

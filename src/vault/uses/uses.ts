@@ -49,7 +49,8 @@ export class Uses {
   readonly #lookup: CredentialLookup;
   readonly #valid_keys: ApiKeySet;
   readonly #activity: CredentialActivity;
-  readonly #log: UseLog;
+  /** For uses that other operations make. */
+  readonly log: UseLog;
   readonly #limits = new UseLimits();
   /** What uses and tests find out about credentials. */
   readonly findings: CredentialFindings;
@@ -76,9 +77,9 @@ export class Uses {
     this.#valid_keys = valid_keys;
     this.#activity = activity;
     this.findings = new CredentialFindings(parts, guard, activity, writer);
-    this.#log = new UseLog(parts, guard);
-    this.tokens = new CredentialTokens(parts, guard, valid_keys, writer, this.#log);
-    this.candidates = new Candidates(parts, guard, valid_keys, this.#limits, this.#log);
+    this.log = new UseLog(parts, guard);
+    this.tokens = new CredentialTokens(parts, guard, valid_keys, writer, this.log);
+    this.candidates = new Candidates(parts, guard, valid_keys, this.#limits, this.log);
     this.approvals = new UseApprovals(parts, valid_keys);
   }
 
@@ -100,7 +101,7 @@ export class Uses {
     const service = this.#parts.services.get(input.service_id);
     const ref = await requestedRef(this.#guard, caller, service, input);
     const keyring = await this.#guard.authorize(caller, USE.scope, ref, USE.action);
-    return this.#log.auditRefusals(caller, keyring, ref, async () => {
+    return this.log.auditRefusals(caller, keyring, ref, async () => {
       await this.#stacks.assertReadable(keyring, ref.user, ref.stack);
       const meta = await this.#lookup.find(keyring, ref);
       if (meta === undefined) throw noCredential(service.slug);
@@ -125,7 +126,7 @@ export class Uses {
       if (!policies.some(({ policy }) => needsApproval(policy, request))) return {};
       return this.approvals.require({ caller, keyring, credential, request });
     };
-    return this.#log.auditRefusals(caller, keyring, ref, decide, auditedUse(null, request, undefined));
+    return this.log.auditRefusals(caller, keyring, ref, decide, auditedUse(null, request, undefined));
   }
 
   /**
@@ -143,7 +144,7 @@ export class Uses {
     const bound = { caller, keyring, credential, request };
     const prepared = auditedUse(this.#parts.records.newId(), request, address);
     const policies = policiesOf(caller, credential);
-    const { row, use } = await this.#log.auditRefusals(
+    const { row, use } = await this.log.auditRefusals(
       caller,
       keyring,
       ref,
@@ -162,13 +163,13 @@ export class Uses {
     const opened = this.#parts.codec.openValues(keyring, row);
     const values = new Map([...opened].filter(([field]) => usable.has(field)));
     const target = { ref, credential_id: id };
-    const finish = this.#log.finisher({ caller, keyring, use, target });
+    const finish = this.log.finisher({ caller, keyring, use, target });
     return { values, revision, finish };
   }
 
   /** Logs the outcomes that wait. Call before the vault is closed. */
   async close(): Promise<void> {
-    await this.#log.flush();
+    await this.log.flush();
   }
 
   /** Returns the row that the use was logged for, with its values. */

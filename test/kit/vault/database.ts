@@ -147,6 +147,7 @@ const OTHER_KINDS = new Set([
   'sealed_nonce',
   'web_session',
   'sign_in_ticket',
+  'connection',
 ]);
 
 /** Credentials in creation order, including those whose kind was changed to an unknown one. */
