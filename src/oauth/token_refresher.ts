@@ -7,7 +7,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Caller } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
-import { TOKEN_LEASE_MS, TOKEN_REFRESH_BEFORE_MS, TOKEN_REFRESH_PATIENCE_MS } from '../contract/limits.ts';
+import {
+  TOKEN_LEASE_MS,
+  TOKEN_REFRESH_BEFORE_MS,
+  TOKEN_REFRESH_PATIENCE_MS,
+  TOKEN_REQUEST_TIMEOUT_MS,
+} from '../contract/limits.ts';
 import { msUntil } from '../contract/timestamp.ts';
 import type { Egress, EgressTarget } from '../egress/egress.ts';
 import type { AccessTokens } from '../use/access_tokens.ts';
@@ -31,6 +36,8 @@ export interface RefresherParts {
 /** Between two looks at a lease of another process, with as much again at random. */
 const POLL_MS = 60;
 const WAIT_MAX_MS = TOKEN_LEASE_MS + 5_000;
+/** From taking the lease to sending the request, which must end before another process may take the lease over. */
+const PREPARE_MAX_MS = TOKEN_LEASE_MS - TOKEN_REQUEST_TIMEOUT_MS;
 /** Another change may come between finding the credential and taking its lease. */
 const FIND_ATTEMPTS_MAX = 5;
 
@@ -139,8 +146,11 @@ export class TokenRefresher implements AccessTokens {
   ): Promise<void> {
     const { uses, egress, values, now } = this.#parts;
     const { service } = credential;
+    const began_ms = performance.now();
     try {
       const produced = await values.produceAll(service, refresh.values);
+      if (performance.now() - began_ms > PREPARE_MAX_MS)
+        throw new TokenRequestError('failed', 'the values for the request were ready too late');
       const all = withDefaults(service, produced.values);
       const request = { egress, service, url, target, values: all, now: now() };
       const tokens = await requestTokens(request, grant);

@@ -9,10 +9,9 @@
  */
 import type { Caller } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
-import { TOKEN_LEASE_MS, TOKEN_RETRY_MAX_MS, TOKEN_RETRY_MIN_MS } from '../../contract/limits.ts';
 import type { Secret } from '../../contract/secret.ts';
-import { formatTimestamp, msUntil, timestampAfter } from '../../contract/timestamp.ts';
-import type { ChangePlan, LoadedRow, RecordWrite } from '../../store/store.ts';
+import { formatTimestamp } from '../../contract/timestamp.ts';
+import type { ChangePlan, LoadedRow } from '../../store/store.ts';
 import type { ApiKeySet } from '../api_keys/key_set.ts';
 import { newEntry } from '../audit/entry.ts';
 import type { ExistingCredential, Mutation } from '../credentials/changes.ts';
@@ -22,27 +21,16 @@ import type { VaultDependencies } from '../dependencies.ts';
 import { withMode } from '../destinations/binding.ts';
 import type { Guard } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
-import type { RelatedWrites } from '../protection/pending_values.ts';
-import { EntityRepository, NO_WRITES, removal } from '../records/entity_repository.ts';
+import { NO_WRITES } from '../records/entity_repository.ts';
 import { loadedRecord, uuidBytes } from '../records/record_codec.ts';
 import { auditedUse } from '../uses/audited_use.ts';
 import { refOf, type UsableCredential, type UseOutcome, type UseRequest } from '../uses/use.ts';
 import { changedMeanwhile, USE, type UseLog } from '../uses/use_log.ts';
-
-/** The process that refreshes a credential, or the pause after a failure. */
-interface LeaseMeta {
-  /** A random id of the attempt; `null`: none runs. */
-  readonly owner: string | null;
-  readonly until: string;
-  readonly failures: number;
-}
+import { RefreshLeases, type RefreshWait } from './refresh_leases.ts';
 
 export type RefreshStart =
   /** The credential is another one than the caller found: it finds it again. */
-  | { readonly state: 'changed' }
-  /** Another process sends the request, or failed to a short time ago. */
-  | { readonly state: 'waiting'; readonly for: 'refresh' | 'retry'; readonly remaining_ms: number }
-  | { readonly state: 'opened'; readonly refresh: OpenedRefresh };
+  { readonly state: 'changed' } | RefreshWait | { readonly state: 'opened'; readonly refresh: OpenedRefresh };
 
 /** The right to send one request for tokens. */
 export interface OpenedRefresh {
@@ -75,7 +63,7 @@ export class CredentialTokens {
   readonly #valid_keys: ApiKeySet;
   readonly #writer: CredentialWriter;
   readonly #log: UseLog;
-  readonly #leases: EntityRepository<LeaseMeta>;
+  readonly #leases: RefreshLeases;
 
   constructor(parts: Parts, guard: Guard, valid_keys: ApiKeySet, writer: CredentialWriter, log: UseLog) {
     this.#parts = parts;
@@ -83,7 +71,7 @@ export class CredentialTokens {
     this.#valid_keys = valid_keys;
     this.#writer = writer;
     this.#log = log;
-    this.#leases = new EntityRepository(parts, 'token_refresh');
+    this.#leases = new RefreshLeases(parts);
   }
 
   /**
@@ -101,11 +89,10 @@ export class CredentialTokens {
     const ref = refOf(credential);
     const keyring = await this.#guard.authorize(caller, USE.scope, ref, USE.action);
     const use = auditedUse(records.newId(), request, address);
-    const owner = records.newId();
     const key_reads = this.#valid_keys.reads(caller, keyring);
     const reads = [
       { index: codec.indexOf(keyring, ref), values: true },
-      { index: this.#leases.indexOf(keyring, [credential_id]) },
+      this.#leases.read(keyring, credential_id),
       ...key_reads,
     ];
     const plan = ([loaded, lease_row, key_set]: readonly (
@@ -117,28 +104,21 @@ export class CredentialTokens {
       const meta = codec.openFound(keyring, loaded.row);
       if (meta.id !== credential_id || meta.revision !== revision)
         return { batch: NO_WRITES, result: { state: 'changed' } };
-      const at = now();
-      const lease = this.#leases.openOwn(keyring, lease_row?.row)?.meta;
-      const remaining_ms = lease === undefined ? 0 : msUntil(lease.until, at);
-      // A time far ahead was written before the clock was set back.
-      if (lease !== undefined && remaining_ms > 0 && remaining_ms <= TOKEN_RETRY_MAX_MS) {
-        const waits_for = lease.owner === null ? 'retry' : 'refresh';
-        return { batch: NO_WRITES, result: { state: 'waiting', for: waits_for, remaining_ms } };
-      }
-      const until = timestampAfter(at, TOKEN_LEASE_MS) ?? formatTimestamp(at);
-      const taken = { owner, until, failures: lease?.failures ?? 0 };
+      const waiting = this.#leases.waitOf(keyring, lease_row, revision);
+      if (waiting !== undefined) return { batch: NO_WRITES, result: waiting };
+      const { owner, follows_interrupted, write } = this.#leases.take(keyring, credential_id, lease_row);
       const facts = { ref, credential_id, fields, revision, use };
       return {
         batch: {
-          writes: [this.#putLease(keyring, credential_id, lease_row, taken)],
-          audit: [audit_log.append(keyring, newEntry(caller, USE.action, at, facts))],
+          writes: [write],
+          audit: [audit_log.append(keyring, newEntry(caller, USE.action, now(), facts))],
         },
         result: {
           state: 'opened',
           refresh: {
             owner,
             values: codec.openValues(keyring, loadedRecord(loaded)),
-            follows_interrupted: (lease?.owner ?? null) !== null,
+            follows_interrupted,
             finish: this.#log.finisher({ caller, keyring, use, target: { ref, credential_id } }),
           },
         },
@@ -207,19 +187,11 @@ export class CredentialTokens {
     { owner }: OpenedRefresh,
     retry_after_ms = 0,
   ): Promise<number> {
-    const { store, now } = this.#parts;
-    const { credential_id } = credential;
     const keyring = await this.#guard.authorize(caller, USE.scope, refOf(credential), USE.action);
-    const reads = [{ index: this.#leases.indexOf(keyring, [credential_id]) }];
-    return store.change(reads, ([row]) => {
-      const lease = this.#leases.openOwn(keyring, row?.row)?.meta;
-      const failures = (lease?.failures ?? 0) + 1;
-      const growing_ms = TOKEN_RETRY_MIN_MS * 2 ** Math.min(failures - 1, 20);
-      const pause_ms = Math.min(TOKEN_RETRY_MAX_MS, Math.max(growing_ms, retry_after_ms));
-      if (lease?.owner !== owner) return { batch: NO_WRITES, result: pause_ms };
-      const until = timestampAfter(now(), pause_ms) ?? formatTimestamp(now());
-      const write = this.#putLease(keyring, credential_id, row, { owner: null, until, failures });
-      return { batch: { writes: [write], audit: [] }, result: pause_ms };
+    const reads = [this.#leases.read(keyring, credential.credential_id)];
+    return this.#parts.store.change(reads, ([row]) => {
+      const { pause_ms, writes } = this.#leases.pause(keyring, credential, owner, row, retry_after_ms);
+      return { batch: { writes, audit: [] }, result: pause_ms };
     });
   }
 
@@ -242,7 +214,7 @@ export class CredentialTokens {
         throw new TokensReplacedError();
       return changed(current);
     };
-    const also = this.#leaseEnd(keyring, id, refresh);
+    const also = this.#leases.end(keyring, id, refresh.owner);
     while (ref !== undefined) {
       const request: WriteRequest = {
         caller,
@@ -272,27 +244,5 @@ export class CredentialTokens {
     const bytes = uuidBytes(id);
     const row = bytes && (await this.#parts.store.get(bytes));
     return this.#parts.codec.tryOpenMeta(keyring, row);
-  }
-
-  /** The deletion of the lease, unless another process has taken it over. */
-  #leaseEnd(keyring: OrganizationKeyring, id: string, { owner }: OpenedRefresh): RelatedWrites {
-    return {
-      reads: [{ index: this.#leases.indexOf(keyring, [id]) }],
-      writes: ([row]) => {
-        const lease = this.#leases.openOwn(keyring, row?.row);
-        return lease?.meta.owner === owner ? [removal(lease)] : [];
-      },
-    };
-  }
-
-  #putLease(
-    keyring: OrganizationKeyring,
-    credential_id: string,
-    present: LoadedRow | undefined,
-    meta: LeaseMeta,
-  ): RecordWrite {
-    const id = this.#leases.openOwn(keyring, present?.row)?.id ?? this.#parts.records.newId();
-    const ref = { key: [credential_id], scope: this.#leases.scope(keyring, []) };
-    return this.#leases.put(keyring, ref, id, (present?.row.revision ?? 0) + 1, meta);
   }
 }

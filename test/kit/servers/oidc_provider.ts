@@ -18,6 +18,8 @@ export interface OidcOptions {
   /** What the person decides. Default: all scopes. */
   readonly decide?: 'all' | 'fewer_scopes' | 'deny';
   readonly redirect_uris?: readonly string[];
+  /** Whether each refresh returns another refresh token, and the use of an earlier one ends the access. Default: yes. */
+  readonly rotates?: boolean;
   /** Called before the response of the token endpoint is sent; the response waits for it. */
   readonly beforeTokens?: () => Promise<void>;
 }
@@ -33,7 +35,7 @@ export interface OidcServer {
 
 /** Port 443 of `auth.acme.test` leads to it until the test ends. */
 export async function startOidcProvider(options: OidcOptions = {}): Promise<OidcServer> {
-  const { access_token_seconds = 3600, decide = 'all', beforeTokens } = options;
+  const { access_token_seconds = 3600, decide = 'all', rotates = true, beforeTokens } = options;
   const { default: OidcProvider } = await import('oidc-provider');
   const provider = new OidcProvider(OIDC_ISSUER, {
     clients: [
@@ -59,7 +61,7 @@ export async function startOidcProvider(options: OidcOptions = {}): Promise<Oidc
       deviceFlow: { enabled: true },
       clientCredentials: { enabled: true },
     },
-    rotateRefreshToken: true,
+    rotateRefreshToken: rotates,
     issueRefreshToken: async () => true,
     pkce: { required: () => true },
     interactions: { url: (_context, { uid }) => `/interaction/${uid}` },
