@@ -4,6 +4,7 @@ import { approvalPages } from './pages/approvals.tsx';
 import { auditPages } from './pages/audit/audit.tsx';
 import { credentialPages } from './pages/credentials/credentials.tsx';
 import { enterPages } from './pages/enter.tsx';
+import { keyPages } from './pages/keys/keys.tsx';
 import { servicePages } from './pages/services.tsx';
 import { stackPages } from './pages/stacks.tsx';
 import { toolPages } from './pages/tools.tsx';
@@ -13,6 +14,7 @@ export const PAGES: readonly Page[] = [
   toolPages,
   credentialPages,
   stackPages,
+  keyPages,
   auditPages,
   enterPages,
   approvalPages,

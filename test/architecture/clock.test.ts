@@ -38,6 +38,7 @@ const TIMESTAMP_FILES: Readonly<Record<string, string>> = {
   'src/vault/uses/due_tests.ts': 'the last test is older than the interval',
   'src/vault/uses/policy.ts': 'the right to use a credential has ended',
   'src/web/browser/relative_time.ts': 'how long ago a timestamp was',
+  'src/web/layout/expiry.tsx': 'a key or a credential expires soon',
 };
 
 /** A number made of a date, or arithmetic with a date. */

@@ -70,6 +70,11 @@ function mayGrant(caller: Caller, scope: Scope): boolean {
   return caller.scopes.has('org:admin') && (scope !== 'values:reveal' || isLocalCommandLine(caller));
 }
 
+/** The scopes that the caller may grant to a key. */
+export function grantableScopes(caller: Caller): readonly Scope[] {
+  return SCOPES.filter((scope) => mayGrant(caller, scope));
+}
+
 /** Throws FORBIDDEN for a key with more scopes than the caller, unless it is its own or it administers the organization. */
 export function assertMayRevoke(caller: Caller, { id, meta }: Versioned<KeyMeta>): void {
   if (id === caller.api_key_id || caller.scopes.has('org:admin')) return;

@@ -2,7 +2,8 @@
 import type { Child, FC, PropsWithChildren } from 'hono/jsx';
 import { CSRF_FIELD } from '../session/request_checks.ts';
 
-type Kind = 'primary' | 'secondary' | 'danger' | 'quiet';
+/** `danger-quiet` opens a confirmation; `danger` is the last step. */
+type Kind = 'primary' | 'secondary' | 'danger' | 'danger-quiet' | 'quiet';
 
 type ButtonProps = PropsWithChildren<{
   readonly kind?: Kind;
