@@ -25,7 +25,7 @@ export async function runMcp(version: string): Promise<void> {
   };
   // Opened by the first call that needs it. If that fails, the next call tries again.
   let context: Promise<ToolContext & { readonly pages: ClosablePages }> | undefined;
-  const getContext = () => {
+  const getContext = async () => {
     context ??= getApp()
       .then(async (opened) => {
         const vault = await opened.openVault('if_new', 'mcp');
@@ -36,7 +36,9 @@ export async function runMcp(version: string): Promise<void> {
         context = undefined;
         throw error;
       });
-    return context;
+    const opened = await context;
+    await opened.vault.definitions.loadApproved();
+    return opened;
   };
   const session_id = newRequestId();
   const log = async () => (await getApp()).log();

@@ -59,6 +59,7 @@ export async function createHttpApp(
     hosts: new HostAllowList(allowed_hosts, parts.public_url),
     authenticator: new Authenticator(parts.vault, failures, authenticators),
     requests,
+    loadDefinitions: () => parts.vault.definitions.loadApproved(),
   });
   const { runAuditRead, countRequests, countInvocation } = requests;
   const { services, stacks } = parts.vault;

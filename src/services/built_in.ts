@@ -4,7 +4,7 @@
  * and the tests validate them, the program does not.
  */
 import fs from 'node:fs';
-import type { ServiceDefinition } from '../contract/service/service.ts';
+import type { Service, ServiceDefinition } from '../contract/service/service.ts';
 import { errnoOf } from '../io/errno.ts';
 import { serviceId } from './definition.ts';
 
@@ -65,4 +65,34 @@ function readIfExists(file: URL): Buffer | undefined {
     if (errnoOf(cause) === 'ENOENT') return undefined;
     throw cause;
   }
+}
+
+/** The ids of a service, and the service itself, which is parsed by the first `read`. */
+export interface CatalogueEntry {
+  readonly slug: string;
+  readonly id: string;
+  readonly aliases: readonly string[];
+  read(): Service;
+}
+
+export function idsOf({ slug, id, aliases = [] }: Service): readonly string[] {
+  return [slug, id, ...aliases];
+}
+
+export function entryOf(service: Service): CatalogueEntry {
+  return { slug: service.slug, id: service.id, aliases: service.aliases ?? [], read: () => service };
+}
+
+/** Always reads the same object. */
+export function lazyEntry({ slug, id, aliases, read }: BuiltInService): CatalogueEntry {
+  let service: Service | undefined;
+  return {
+    slug,
+    id,
+    aliases,
+    read() {
+      service ??= { ...read(), id };
+      return service;
+    },
+  };
 }

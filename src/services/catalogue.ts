@@ -9,7 +9,7 @@ import { VaultError } from '../contract/errors.ts';
 import { ID_MAX_CHARACTERS, QUERY_MAX_CHARACTERS, SERVICES_MAX } from '../contract/limits.ts';
 import { findNameProblem, nameSkeleton } from '../contract/name_rules.ts';
 import type { Service } from '../contract/service/service.ts';
-import { type BuiltInService, builtInServices } from './built_in.ts';
+import { builtInServices, type CatalogueEntry, entryOf, idsOf, lazyEntry } from './built_in.ts';
 import {
   type CustomDefinition,
   notApproved,
@@ -21,18 +21,10 @@ import { definitionError } from './definition.ts';
 import { jsonFiles, readCustomFile, toService } from './definition_file.ts';
 import { rankServices, suggestSlugs } from './search.ts';
 
-/** The ids of a service, and the service itself, which is parsed by the first `read`. */
-interface Entry {
-  readonly slug: string;
-  readonly id: string;
-  readonly aliases: readonly string[];
-  read(): Service;
-}
-
 export class ServiceCatalogue {
-  readonly #services = new Map<string, Entry>();
+  readonly #services = new Map<string, CatalogueEntry>();
   /** Keys are slugs, UUIDs and aliases in lower case. A Map, so that no id reaches the prototype of an object. */
-  readonly #by_id = new Map<string, Entry>();
+  readonly #by_id = new Map<string, CatalogueEntry>();
   /** File names of the custom services, by slug. */
   readonly #custom_files = new Map<string, string>();
   /** The definitions that were read from the folder, by slug. Others are of this program. */
@@ -103,6 +95,28 @@ export class ServiceCatalogue {
     return query.trim() === '' ? [...this.#sorted] : rankServices(this.#sorted, query);
   }
 
+  /**
+   * Reads the files that were added to the folder since `load`, and those that are refused, again. Their services stay refused
+   * until `admit`. An invalid one is skipped: the next start reports it.
+   */
+  readAdded(folder: string): void {
+    for (const slug of [...this.#refused.keys()]) this.removeCustom(slug);
+    const known = new Set(this.#custom_files.values());
+    const added = jsonFiles(folder).filter((name) => !known.has(name));
+    if (added.length > 0) checkDefinitionFolder(folder);
+    for (const name of added) {
+      try {
+        this.refuse(this.#addFile(folder, name), 'new');
+      } catch (error) {
+        if (!(error instanceof VaultError)) throw error;
+      }
+    }
+  }
+
+  get hasRefused(): boolean {
+    return this.#refused.size > 0;
+  }
+
   /** The file name of a custom service; undefined for a built-in or unknown one. */
   customFileOf(slug: string): string | undefined {
     return this.#custom_files.get(slug);
@@ -127,10 +141,11 @@ export class ServiceCatalogue {
     this.#refused.set(slug, { service, state });
   }
 
-  /** Finds a service again that was refused. */
-  admit(slug: string): void {
+  /** Finds a service again that was refused, unless its file has been read again since. */
+  admit(definition: CustomDefinition): void {
+    const { slug } = definition.service;
     const refused = this.#refused.get(slug);
-    if (refused === undefined) return;
+    if (refused === undefined || this.#read.get(slug) !== definition) return;
     this.#refused.delete(slug);
     this.#register(entryOf(refused.service));
   }
@@ -222,19 +237,23 @@ export class ServiceCatalogue {
   #loadCustom(folder: string): void {
     const names = jsonFiles(folder);
     if (names.length > 0) checkDefinitionFolder(folder);
-    for (const name of names) {
-      const json = readCustomFile(path.join(folder, name));
-      const service = toService(json, name);
-      this.add(service, name);
-      this.#read.set(service.slug, { service, file_name: name, json });
-    }
+    for (const name of names) this.#addFile(folder, name);
+  }
+
+  /** Returns the slug of the service. */
+  #addFile(folder: string, file_name: string): string {
+    const json = readCustomFile(path.join(folder, file_name));
+    const service = toService(json, file_name);
+    this.add(service, file_name);
+    this.#read.set(service.slug, { service, file_name, json });
+    return service.slug;
   }
 
   #all(): Service[] {
     return [...this.#services.values()].map((entry) => entry.read());
   }
 
-  #register(entry: Entry): void {
+  #register(entry: CatalogueEntry): void {
     this.#services.set(entry.slug, entry);
     for (const id of [entry.slug, entry.id, ...entry.aliases]) {
       this.#by_id.set(id.toLowerCase(), entry);
@@ -250,28 +269,6 @@ export class ServiceCatalogue {
     this.#by_skeleton = undefined;
     this.#sorted = undefined;
   }
-}
-
-function idsOf({ slug, id, aliases = [] }: Service): readonly string[] {
-  return [slug, id, ...aliases];
-}
-
-function entryOf(service: Service): Entry {
-  return { slug: service.slug, id: service.id, aliases: service.aliases ?? [], read: () => service };
-}
-
-/** Always reads the same object. */
-function lazyEntry({ slug, id, aliases, read }: BuiltInService): Entry {
-  let service: Service | undefined;
-  return {
-    slug,
-    id,
-    aliases,
-    read() {
-      service ??= { ...read(), id };
-      return service;
-    },
-  };
 }
 
 function addSkeletons(service: Service, by_skeleton: Map<string, Service>): void {

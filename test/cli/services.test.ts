@@ -49,11 +49,13 @@ describe('services add', () => {
     await keyholdOk(home, ['store', 'intranet'], { stdin: 'abc' });
   });
 
-  test('services add prints that running servers must be restarted, except with --json', async () => {
+  test('services add prints that running servers must be restarted if it replaces one, except with --json', async () => {
     const stdin = JSON.stringify(INTRANET);
+    expect((await keyhold(home, ['services', 'add', '-', '--yes'], { stdin })).stderr).toBe('');
     const shown = await keyhold(home, ['services', 'add', '-', '--yes'], { stdin });
-    expect(shown.stderr).toMatch(/^Restart a running `keyhold serve` or `keyhold mcp` to load it\.\n$/);
-    fs.rmSync(home, { recursive: true });
+    expect(shown.stderr).toMatch(
+      /Restart a running `keyhold serve` or `keyhold mcp` to use the new definition\.\n$/,
+    );
     expect((await keyhold(home, ['services', 'add', '-', '--yes', '--json'], { stdin })).stderr).toBe('');
   });
 

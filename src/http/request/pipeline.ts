@@ -16,6 +16,8 @@ export interface PipelineOptions {
   readonly hosts: HostAllowList;
   readonly authenticator: Authenticator;
   readonly requests: RequestLimits;
+  /** Before a handler runs. */
+  readonly loadDefinitions: () => Promise<void>;
 }
 
 export class RequestPipeline {
@@ -55,6 +57,7 @@ export class RequestPipeline {
       c.set('body_json', body.json);
       if (body.text === undefined && group.is_validated) dropContentType(c);
     }
+    if (context.route !== UNMATCHED_ROUTE) await this.#options.loadDefinitions();
     await next();
     return undefined;
   };

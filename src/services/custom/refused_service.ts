@@ -20,6 +20,6 @@ export interface RefusedService {
 /** FORBIDDEN with the reason `service_not_approved`. */
 export function notApproved({ service: { slug }, state }: RefusedService): VaultError {
   const what = state === 'new' ? 'has not been approved' : 'was changed after it was approved';
-  const message = `The definition of the custom service ${slug} ${what}, so it is not used. A person checks it with \`keyhold services approve ${slug}\` on the machine of the vault, then restarts running servers.`;
+  const message = `The definition of the custom service ${slug} ${what}, so it is not used. A person checks it with \`keyhold services approve ${slug}\` on the machine of the vault.`;
   return new VaultError('FORBIDDEN', message, { reason: 'service_not_approved' });
 }

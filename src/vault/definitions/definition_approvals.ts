@@ -9,6 +9,7 @@ import type { Service, ServiceDefinition } from '../../contract/service/service.
 import { digestOf } from '../../services/canonical_json.ts';
 import { checkConnections } from '../../services/custom/connection_rules.ts';
 import type { CustomDefinition, RefusedState } from '../../services/custom/refused_service.ts';
+import { ServicesFolder } from '../../services/custom/services_folder.ts';
 import { toService } from '../../services/definition_file.ts';
 import type { LoadedRow } from '../../store/store.ts';
 import { newEntry } from '../audit/entry.ts';
@@ -39,7 +40,7 @@ export interface DefinitionReview {
 
 type Parts = Pick<
   VaultDependencies,
-  'store' | 'records' | 'audit_log' | 'services' | 'services_folder' | 'isHostAllowed' | 'now'
+  'store' | 'keys' | 'records' | 'audit_log' | 'services' | 'services_folder' | 'isHostAllowed' | 'now'
 >;
 const REPOSITORY_KIND = 'service_definition';
 
@@ -47,18 +48,59 @@ export class DefinitionApprovals {
   readonly #parts: Parts;
   readonly #guard: Guard;
   readonly #records: EntityRepository<ApprovedDefinition>;
+  readonly #folder: ServicesFolder | undefined;
+  /** Of the organization that has the records. */
+  #organization_id: Buffer | undefined;
+  #loading: Promise<void> | undefined;
 
   constructor(parts: Parts, guard: Guard) {
     this.#parts = parts;
     this.#guard = guard;
     this.#records = new EntityRepository(parts, REPOSITORY_KIND);
+    this.#folder =
+      parts.services_folder === undefined ? undefined : new ServicesFolder(parts.services_folder);
   }
 
   /** Takes all services out of the catalogue whose definition files are not approved. Called before the first operation. */
   async refuseUnapproved(keyring: OrganizationKeyring): Promise<void> {
+    this.#organization_id = keyring.id;
     for (const found of this.#parts.services.customDefinitions()) {
       const state = stateOf(found, await this.#approvedOf(keyring, found.service.slug));
       if (state !== 'approved') this.#parts.services.refuse(found.service.slug, state);
+    }
+  }
+
+  /**
+   * Uses definitions that were added to the folder and approved by a person, in any process, since this one has read the
+   * folder. A definition that it uses is not read again. Called before each request of a process that runs for long.
+   */
+  async loadApproved(): Promise<void> {
+    const { services, services_folder } = this.#parts;
+    if (this.#loading !== undefined) return this.#loading;
+    if (services_folder === undefined || this.#folder?.isToRead(services.hasRefused) !== true) return;
+    this.#loading = this.#admitApproved(services_folder).finally(() => {
+      this.#loading = undefined;
+    });
+    return this.#loading;
+  }
+
+  async #admitApproved(folder: string): Promise<void> {
+    const { services, keys } = this.#parts;
+    try {
+      services.readAdded(folder);
+    } catch (error) {
+      // The folder cannot be read, or others may change it: the definitions in use stay.
+      if (!(error instanceof VaultError)) throw error;
+    }
+    if (!services.hasRefused || this.#organization_id === undefined) return;
+    const keyring = await keys.organizationOf(this.#organization_id);
+    if (keyring === undefined) return;
+    for (const found of services.customDefinitions()) {
+      const { slug } = found.service;
+      if (services.findRefused(slug) === undefined) continue;
+      const state = stateOf(found, await this.#approvedOf(keyring, slug));
+      services.admit(found);
+      if (state !== 'approved') services.refuse(slug, state);
     }
   }
 
@@ -80,10 +122,12 @@ export class DefinitionApprovals {
    * Throws as `review`; INVALID_INPUT (`service_definition_invalid`) for a definition that breaks a rule for connections.
    */
   async approve(caller: Caller, service_id: string): Promise<Service> {
+    // Before the file can be read again.
+    const read = this.#parts.services.customDefinition(service_id);
     const keyring = await this.#authorize(caller);
-    const found = this.#customDefinition(service_id);
+    const found = read ?? this.#customDefinition(service_id);
     await this.#pin(caller, keyring, found);
-    this.#parts.services.admit(found.service.slug);
+    this.#parts.services.admit(found);
     return found.service;
   }
 

@@ -38,8 +38,9 @@ export async function addFile(context: CliContext, file: string, { yes, json }: 
   if (json === true) return printJson(context, publicDefinition(service));
   const verb = candidate.replaced === undefined ? 'Added' : 'Replaced';
   await print(context, [`${verb} ${service.name} (${service.slug}).`, `Next: keyhold store ${service.slug}`]);
-  // Both read the folder only at start.
-  await note(context, 'Restart a running `keyhold serve` or `keyhold mcp` to load it.');
+  // They load new definitions, and go on with those that they have.
+  if (candidate.replaced !== undefined)
+    await note(context, 'Restart a running `keyhold serve` or `keyhold mcp` to use the new definition.');
 }
 
 interface Candidate {

@@ -33,7 +33,7 @@ export async function approveService(
       return printJson(context, { service_id: service.slug, state: 'approved', changed: true });
     await print(context, `Approved ${service.name} (${service.slug}).`);
     await note(context, [
-      'Restart a running `keyhold serve` or `keyhold mcp` to use it. If where its credentials go has changed, they wait for a review: `keyhold approvals list`.',
+      'Restart a `keyhold serve` or `keyhold mcp` that runs with an earlier definition. If where its credentials go has changed, they wait for a review: `keyhold approvals list`.',
     ]);
   });
 }
