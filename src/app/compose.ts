@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { Caller, Edge } from '../contract/caller.ts';
 import { localCaller } from '../contract/caller.ts';
+import type { Connections } from '../contract/connection.ts';
 import type { QuotaLimits } from '../contract/limits.ts';
 import { Secret } from '../contract/secret.ts';
 import type { Calls } from '../contract/use/call.ts';
@@ -17,6 +18,7 @@ import type { ValueProducer } from '../use/values/value_producer.ts';
 import type { RootKeySource } from '../vault/keys/root_key.ts';
 import type { CreatePolicy } from '../vault/open_vault.ts';
 import type { Vault } from '../vault/vault.ts';
+import { composeConnections } from './compose_connections.ts';
 import { openLogger, type ProcessLog } from './logger.ts';
 import { type ClosablePages, composePages } from './pages/compose_pages.ts';
 
@@ -46,6 +48,8 @@ export interface App {
   tests(vault: Vault): Tests;
   /** Refreshes the access tokens of an open vault. Its parts are loaded by the first credential that has one to refresh. */
   accessTokens(vault: Vault): AccessTokens;
+  /** Connects credentials of an open vault with OAuth. Its parts are loaded by the first one. */
+  connections(vault: Vault): Connections;
   log(): Promise<ProcessLog>;
   /** Where people enter values for callers of this process. Loaded by the first request for its URL. */
   pages(vault: Vault, version: string): ClosablePages;
@@ -73,16 +77,16 @@ export function compose(options: ComposeOptions): App {
   };
   let log: Promise<ProcessLog> | undefined;
   const caller = (edge: Edge) => localCaller(edge, newRequestId());
-  const connections = composeEgress(env, () => settings().home, own_ports);
+  const egress = composeEgress(env, () => settings().home, own_ports);
   let producer: Promise<ValueProducer> | undefined;
   const valueProducer = () => {
     producer ??= import('./references.ts').then(({ openValueProducer }) =>
-      openValueProducer(env, settings().root_key, connections.operatorEgress, now),
+      openValueProducer(env, settings().root_key, egress.operatorEgress, now),
     );
     return producer;
   };
-  const accessTokens = composeTokens(connections.egress, valueProducer, now);
-  const testsOf = composeTests(connections.egress, valueProducer, accessTokens, options);
+  const accessTokens = composeTokens(egress.egress, valueProducer, now);
+  const testsOf = composeTests(egress.egress, valueProducer, accessTokens, options);
   return {
     settings,
     caller,
@@ -119,13 +123,14 @@ export function compose(options: ComposeOptions): App {
       return log;
     },
     accessTokens,
-    calls: (vault) => composeCalls(vault, connections.egress, valueProducer, accessTokens(vault)),
+    connections: composeConnections(egress.egress, valueProducer, now),
+    calls: (vault) => composeCalls(vault, egress.egress, valueProducer, accessTokens(vault)),
     tests: (vault) => testsWith(() => testsOf(vault)),
     pages(vault, version) {
       return composePages(this, vault, version, now, page_ports);
     },
     valueProducer,
-    ...connections,
+    ...egress,
   };
 }
 

@@ -33,7 +33,7 @@ import { addHome, webMount } from '../web/mount.ts';
 import { type RetestOptions, retestOnSchedule } from './background/retests.ts';
 import { verifyAtStart } from './background/verify_at_start.ts';
 import { createBootstrapKey } from './bootstrap_key.ts';
-import { compose } from './compose.ts';
+import { type App, compose } from './compose.ts';
 import { guardProcess } from './process_guards.ts';
 
 /** After the request to stop. */
@@ -85,15 +85,7 @@ export async function runServer(options: ServeOptions): Promise<void> {
           );
       }
       const public_url = http.public_url ?? toLoopbackUrl(listener.url);
-      const parts = {
-        vault,
-        calls: app.calls(vault),
-        tests: app.tests(vault),
-        log,
-        version,
-        public_url,
-        now,
-      };
+      const parts = { ...partsOf(app, vault), log, version, public_url, now };
       const http_app = await createApp(parts, http, tokens, metrics);
       listener.serve(http_app.fetch);
       announce(home, public_url, log, { url: listener.url, public_url, version });
@@ -120,6 +112,18 @@ export async function runServer(options: ServeOptions): Promise<void> {
     await listener.close(0);
     await app.closeEgress();
   }
+}
+
+function partsOf(
+  app: App,
+  vault: Vault,
+): Pick<HttpDependencies, 'vault' | 'calls' | 'tests' | 'connections'> {
+  return {
+    vault,
+    calls: app.calls(vault),
+    tests: app.tests(vault),
+    connections: app.connections(vault),
+  };
 }
 
 /** Verifies the audit logs, and tests credentials if there is an interval, until the shutdown is requested. */

@@ -111,6 +111,8 @@ export const CONNECTION_AGE_MS = 10 * 60_000;
 export const CONNECTION_KEPT_MS = 60 * 60_000;
 /** Connections of a user that wait for a person, with an authorization code and, in each process, with a device code. */
 export const CONNECTIONS_PENDING_PER_USER_MAX = 20;
+/** The longest time that this process polls for the decision of a person about a device code. */
+export const DEVICE_CODE_AGE_MAX_MS = 30 * 60_000;
 /** Credentials and API keys whose uses are counted at a time; a further one replaces the oldest. */
 export const USE_LIMIT_KEYS_MAX = 10_000;
 /** How long the outcome of a use waits for others that are logged in the same transaction. */

@@ -6,6 +6,7 @@ import type { IncomingMessage } from 'node:http';
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type * as z from 'zod';
 import type { Caller } from '../contract/caller.ts';
+import type { Connections } from '../contract/connection.ts';
 import type { PublicError } from '../contract/errors.ts';
 import type { Logger } from '../contract/logger.ts';
 import type { Calls } from '../contract/use/call.ts';
@@ -34,6 +35,7 @@ export interface HttpDependencies {
   readonly vault: Vault;
   readonly calls: Calls;
   readonly tests: Tests;
+  readonly connections: Connections;
   readonly log: Logger;
   readonly version: string;
   /** Where clients reach this server, without a trailing slash. */

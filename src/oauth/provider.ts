@@ -10,7 +10,7 @@ import type { Service } from '../contract/service/service.ts';
 import { isCovered } from '../services/destination.ts';
 import { expand, type FieldValues, withDefaults } from '../use/call/request/templates.ts';
 
-export type ProviderEndpoint = 'token_url' | 'refresh_url';
+export type ProviderEndpoint = 'token_url' | 'refresh_url' | 'device_authorization_url';
 
 /** Throws INVALID_INPUT for a service without OAuth. */
 export function oauthOf(service: Service): OAuthEndpoints {
@@ -31,13 +31,7 @@ export function endpointUrl(
 ): URL | undefined {
   const template = oauthOf(service)[endpoint];
   if (template === undefined) return undefined;
-  const text = expand(template, withDefaults(service, fields));
-  if (text === undefined || !URL.canParse(text))
-    throw new VaultError(
-      'INVALID_INPUT',
-      `The OAuth endpoints of ${service.name} need a field that is missing.`,
-    );
-  const url = new URL(text);
+  const url = expandUrl(service, template, fields);
   if (url.protocol === 'https:' && isCovered(url.origin, origins)) return url;
   const command = `keyhold store ${service.slug}`;
   throw new VaultError(
@@ -45,6 +39,33 @@ export function endpointUrl(
     `The credential was stored before ${url.hostname} was a host of ${service.name}. Store it again with \`${command}\`.`,
     { reason: 'needs_review', next: `Ask the user to run \`${command}\`.` },
   );
+}
+
+/**
+ * Where the browser of a person is sent to. The credential need not be bound to it: no secret is sent there. Throws INVALID_INPUT
+ * without a field that is in the URL.
+ */
+export function authorizationEndpoint(service: Service, fields: FieldValues): URL {
+  const url = expandUrl(service, oauthOf(service).authorization_url ?? '', fields);
+  if (url.protocol === 'https:' && url.username === '' && url.password === '') return url;
+  throw new VaultError('INVALID_INPUT', `The authorization endpoint of ${service.name} is not an https URL.`);
+}
+
+/**
+ * Whether a callback is of the authorization server of the service (RFC 9207). A definition without an issuer accepts those
+ * on the origins of its endpoints: another server cannot name them.
+ */
+export function isIssuer(service: Service, endpoints: readonly URL[], iss: string): boolean {
+  const { issuer } = oauthOf(service);
+  if (issuer !== undefined) return iss === issuer;
+  return URL.canParse(iss) && endpoints.some(({ origin }) => origin === new URL(iss).origin);
+}
+
+function expandUrl(service: Service, template: string, fields: FieldValues): URL {
+  const text = expand(template, withDefaults(service, fields));
+  if (text !== undefined && URL.canParse(text)) return new URL(text);
+  const message = `The OAuth endpoints of ${service.name} need a field that is missing.`;
+  throw new VaultError('INVALID_INPUT', message);
 }
 
 /** The client that the user registered at the provider. */

@@ -1,6 +1,6 @@
 /** One request to the token endpoint of a provider, with openid-client. Never rejects with text of the provider. */
 import type * as OpenidClient from 'openid-client';
-import type { OAuthEndpoints } from '../contract/service/authentication.ts';
+import type { OAuthEndpoints, OAuthGrant } from '../contract/service/authentication.ts';
 import type { Service } from '../contract/service/service.ts';
 import type { Egress, EgressTarget } from '../egress/egress.ts';
 import type { TokenGrant } from '../services/oauth/grants.ts';
@@ -36,6 +36,73 @@ const GRANT_TYPES: Readonly<Record<TokenGrant, string>> = {
   account_credentials: 'account_credentials',
 };
 
+/** Tokens that a person permitted. */
+export interface GrantedTokens extends ObtainedTokens {
+  /** The granted scopes, as the provider lists them; `undefined`: it does not. */
+  readonly scope: string | undefined;
+}
+
+/** The callback of an authorization request, and the facts that it is validated with. */
+export interface CodeExchange {
+  /** The redirect URI with the parameters of the callback. */
+  readonly callback: URL;
+  readonly state: string;
+  readonly code_verifier: string | null;
+  readonly issuer: string;
+}
+
+export interface DeviceAuthorization {
+  readonly device_code: string;
+  readonly user_code: string;
+  readonly verification_uri: string;
+  readonly verification_uri_complete?: string | undefined;
+  readonly expires_in: number;
+  readonly interval?: number | undefined;
+}
+
+/** RFC 6749, section 4.1.3: exchanges the code of a callback. Rejects as `requestTokens`. */
+export async function exchangeCode(
+  request: TokenRequest,
+  { callback, state, code_verifier, issuer }: CodeExchange,
+): Promise<GrantedTokens> {
+  const provider = await openProvider(request, issuer);
+  const checks = {
+    expectedState: state,
+    ...(code_verifier === null ? {} : { pkceCodeVerifier: code_verifier }),
+  };
+  const parameters = grantParameters(request, 'authorization_code');
+  return receiveTokens(request, provider, () =>
+    provider.openid.authorizationCodeGrant(provider.config, callback, checks, parameters),
+  );
+}
+
+/** RFC 8628, section 3.1. `request.url`: the device authorization endpoint. Rejects as `requestTokens`. */
+export async function authorizeDevice(
+  request: TokenRequest,
+  scopes: readonly string[],
+): Promise<DeviceAuthorization> {
+  const provider = await openProvider(request);
+  const scope = scopeText(request.service, scopes);
+  return receive(provider, () =>
+    provider.openid.initiateDeviceAuthorization(provider.config, scope === '' ? {} : { scope }),
+  );
+}
+
+/** RFC 8628, section 3.4: one poll. Rejects with TokenRequestError, `polling` as long as the person has not decided. */
+export async function pollDevice(request: TokenRequest, device_code: string): Promise<GrantedTokens> {
+  const provider = await openProvider(request);
+  const type = 'urn:ietf:params:oauth:grant-type:device_code';
+  const parameters = { ...grantParameters(request, 'device_code'), device_code };
+  return receiveTokens(request, provider, () =>
+    provider.openid.genericGrantRequest(provider.config, type, parameters),
+  );
+}
+
+/** The scopes as one parameter. */
+export function scopeText(service: Service, scopes: readonly string[]): string {
+  return scopes.join(oauthOf(service).scope_separator ?? ' ');
+}
+
 /** Obtains or refreshes an access token. Rejects with TokenRequestError, or VaultError for values that cannot be used. */
 export async function requestTokens(request: TokenRequest, grant: TokenGrant): Promise<ObtainedTokens> {
   const oauth = oauthOf(request.service);
@@ -49,12 +116,20 @@ export async function requestTokens(request: TokenRequest, grant: TokenGrant): P
 /** Runs a request of openid-client that returns tokens. Rejects with TokenRequestError. */
 async function receiveTokens(
   { service, now }: Pick<TokenRequest, 'service' | 'now'>,
-  { provider_fetch }: Provider,
+  provider: Provider,
   send: () => Promise<OpenidClient.TokenEndpointResponse>,
-): Promise<ObtainedTokens> {
-  try {
+): Promise<GrantedTokens> {
+  return receive(provider, async () => {
     const response = await send();
-    return obtainedTokens(service, oauthOf(service), response, provider_fetch.received(), now);
+    const received = provider.provider_fetch.received();
+    const tokens = obtainedTokens(service, oauthOf(service), response, received, now);
+    return { ...tokens, scope: response.scope };
+  });
+}
+
+async function receive<Result>({ provider_fetch }: Provider, send: () => Promise<Result>): Promise<Result> {
+  try {
+    return await send();
   } catch (error) {
     if (error instanceof TokenRequestError) throw error;
     throw (
@@ -64,11 +139,14 @@ async function receiveTokens(
   }
 }
 
-async function openProvider({ egress, service, url, target, values }: TokenRequest): Promise<Provider> {
+async function openProvider(
+  { egress, service, url, target, values }: TokenRequest,
+  issuer = url.origin,
+): Promise<Provider> {
   const openid = await import('openid-client');
   const oauth = oauthOf(service);
   const client = clientOf(service, values);
-  const server = { issuer: url.origin, token_endpoint: url.href };
+  const server = { issuer, token_endpoint: url.href, device_authorization_endpoint: url.href };
   // The grants that need no client id have another name in the configuration, which is not sent.
   const config = new openid.Configuration(server, client.id ?? 'none', {}, authenticateClient(client));
   const provider_fetch = providerFetch(egress, target, oauth.body_format ?? 'form');
@@ -76,9 +154,14 @@ async function openProvider({ egress, service, url, target, values }: TokenReque
   return { openid, config, provider_fetch };
 }
 
-/** The extra parameters of token requests. */
-function tokenParameters(service: Service, values: FieldValues): Record<string, string> {
-  return expandAll(oauthOf(service).token_parameters ?? {}, withDefaults(service, values));
+/** The extra parameters of token requests, and those of one grant. */
+function grantParameters(
+  { service, values }: Pick<TokenRequest, 'service' | 'values'>,
+  grant: OAuthGrant | 'refresh_token',
+): Record<string, string> {
+  const { token_parameters, grant_settings } = oauthOf(service);
+  const own = grant === 'refresh_token' ? undefined : grant_settings?.[grant]?.token_parameters;
+  return expandAll({ ...token_parameters, ...own }, withDefaults(service, values));
 }
 
 async function parametersOf(
@@ -86,21 +169,20 @@ async function parametersOf(
   oauth: OAuthEndpoints,
   grant: TokenGrant,
 ): Promise<Record<string, string>> {
-  const shared = tokenParameters(service, values);
+  const shared = grantParameters({ service, values }, grant);
   if (grant === 'refresh_token') {
     const token = expand(`{${oauth.refresh_token_field}}`, values) ?? '';
     return { ...shared, refresh_token: token };
   }
   const settings = oauth.grant_settings?.[grant];
-  const scope = (settings?.scopes ?? oauth.scopes).join(oauth.scope_separator ?? ' ');
-  const own = expandAll(settings?.token_parameters ?? {}, withDefaults(service, values));
+  const scope = scopeText(service, settings?.scopes ?? oauth.scopes);
   if (grant === 'jwt_bearer') {
     const { key_field = '' } = settings ?? {};
     const key = values.get(key_field);
     if (key === undefined) throw new Error('the credential has no key');
     const client_id = clientOf(service, values).id;
     const assertion = await signAssertion(key, key_field, { audience: url.href, scope, client_id, now });
-    return { ...shared, ...own, assertion };
+    return { ...shared, assertion };
   }
-  return { ...shared, ...own, ...(scope === '' ? {} : { scope }) };
+  return { ...shared, ...(scope === '' ? {} : { scope }) };
 }

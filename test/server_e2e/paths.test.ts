@@ -63,7 +63,7 @@ describe('a path', () => {
   test('a path with a manipulated id reaches no other record', async () => {
     const server = await startHttpServer(FULL_SERVER_OPTIONS);
     const tenants = {
-      tenants: new Tenants(server.home, new Clock(), server.vault, server.parts.calls, server.parts.tests),
+      tenants: new Tenants(server.home, new Clock(), server.vault, server.parts),
     };
     const ann = await person(tenants, { organization: 'acme', user: 'ann' });
     const gus = await person(tenants, { organization: 'globex', user: 'gus' });

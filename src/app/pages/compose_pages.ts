@@ -1,5 +1,6 @@
 /** The pages of a process that is not a server. Loads their server with the first request for its URL. */
 import { type Caller, localCaller } from '../../contract/caller.ts';
+import type { Connections } from '../../contract/connection.ts';
 import type { Logger } from '../../contract/logger.ts';
 import type { Pages } from '../../contract/pages.ts';
 import type { Calls } from '../../contract/use/call.ts';
@@ -15,6 +16,7 @@ interface ProcessParts {
   settings(): { readonly home: string };
   calls(vault: Vault): Calls;
   tests(vault: Vault): Tests;
+  connections(vault: Vault): Connections;
   log(): Promise<Logger>;
 }
 
@@ -34,6 +36,7 @@ export function composePages(
       vault,
       calls: app.calls(vault),
       tests: app.tests(vault),
+      connections: app.connections(vault),
       log: await app.log(),
       home: app.settings().home,
       version,

@@ -99,6 +99,7 @@ export const OAUTH_GRANTS = [
   'device_code',
   'account_credentials',
 ] as const;
+export type OAuthGrant = (typeof OAUTH_GRANTS)[number];
 
 /** What token requests of one grant have in place of what all have. */
 const GrantSettings = z.strictObject({
@@ -115,6 +116,8 @@ const GrantSettings = z.strictObject({
 
 /** Endpoints of the service's OAuth 2.0 authorization server (RFC 6749). `{field_id}` as in hosts. */
 export const OAuthEndpoints = z.strictObject({
+  /** As the `iss` of a callback has it (RFC 9207). Missing: its origin must be that of an endpoint of the service. */
+  issuer: httpsUrl.optional(),
   /** Missing if there is no authorization code grant. */
   authorization_url: httpsUrl.optional(),
   token_url: httpsUrl,

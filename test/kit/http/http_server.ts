@@ -58,7 +58,7 @@ export interface TestHttpServer {
 
 /** Starts a server on a free port of 127.0.0.1 and stops it when the test ends. */
 export async function startHttpServer(options: HttpServerOptions = {}): Promise<TestHttpServer> {
-  const { home, vault, calls, tests, caller } = await openTestVault(
+  const { home, vault, calls, tests, connections, caller } = await openTestVault(
     options.home ?? temporaryFolder(),
     options.env,
   );
@@ -76,6 +76,7 @@ export async function startHttpServer(options: HttpServerOptions = {}): Promise<
     vault,
     calls,
     tests,
+    connections,
     log,
     version: '1.2.3-test',
     public_url: options.public_url ?? listener.url,

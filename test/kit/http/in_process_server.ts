@@ -70,6 +70,7 @@ export async function openInProcessServer({
     vault: tenants.vault,
     calls: tenants.calls,
     tests: tenants.tests,
+    connections: tenants.connections,
     log: collectingLog(log),
     version: '1.2.3-test',
     public_url: URL_HERE,

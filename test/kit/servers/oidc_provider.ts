@@ -66,7 +66,16 @@ export async function startOidcProvider(options: OidcOptions = {}): Promise<Oidc
     pkce: { required: () => true },
     interactions: { url: (_context, { uid }) => `/interaction/${uid}` },
     findAccount: async (_context, sub) => ({ accountId: sub, claims: async () => ({ sub }) }),
-    ttl: { AccessToken: access_token_seconds, ClientCredentials: access_token_seconds, RefreshToken: 86_400 },
+    ttl: {
+      AccessToken: access_token_seconds,
+      ClientCredentials: access_token_seconds,
+      DeviceCode: 600,
+      Grant: 86_400,
+      IdToken: 3_600,
+      Interaction: 600,
+      RefreshToken: 86_400,
+      Session: 3_600,
+    },
     cookies: { keys: ['a key of the test'] },
     renderError: (context, { error }) => {
       context.body = error;

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { type ComposeOptions, compose } from '../../../src/app/compose.ts';
 import { type Caller, localCaller } from '../../../src/contract/caller.ts';
+import type { Connections } from '../../../src/contract/connection.ts';
 import type { Pages } from '../../../src/contract/pages.ts';
 import type { Calls } from '../../../src/contract/use/call.ts';
 import type { Tests } from '../../../src/contract/use/test.ts';
@@ -37,6 +38,7 @@ export interface TestVault {
   readonly vault: Vault;
   readonly calls: Calls;
   readonly tests: Tests;
+  readonly connections: Connections;
   /** Of a server that does not run. */
   readonly pages: Pages;
   /** A local caller with a new request id. */
@@ -58,12 +60,13 @@ export async function openTestVault(
   home: string = temporaryFolder(),
   env: NodeJS.ProcessEnv = {},
   create: CreatePolicy = 'if_new',
-  options: Pick<ComposeOptions, 'given_test_delay_ms'> = { given_test_delay_ms: GIVEN_TEST_DELAY_MS },
+  options: Partial<Pick<ComposeOptions, 'given_test_delay_ms' | 'now'>> = {},
 ): Promise<TestVault> {
   const composition = compose({
     env: { KEYHOLD_HOME: home, ...test_engine.settings(home), ...env },
     promptSecret: async () => undefined,
     now: () => new Date(),
+    given_test_delay_ms: GIVEN_TEST_DELAY_MS,
     ...options,
   });
   const vault = await composition.openVault(create, 'library');
@@ -72,7 +75,8 @@ export async function openTestVault(
   await approveDefinitions(vault);
   const calls = composition.calls(vault);
   const tests = composition.tests(vault);
+  const connections = composition.connections(vault);
   const url = async () => 'http://127.0.0.1:8787';
   const pages = { baseUrl: url, dashboardUrl: url };
-  return { home, vault, calls, tests, pages, caller: () => composition.caller('library') };
+  return { home, vault, calls, tests, connections, pages, caller: () => composition.caller('library') };
 }

@@ -4,6 +4,7 @@ import { onTestFinished } from 'vitest';
 import { compose } from '../../../src/app/compose.ts';
 import type { CreateKeyInput, NewApiKey } from '../../../src/contract/api_key.ts';
 import { type Caller, SCOPES, type Scope } from '../../../src/contract/caller.ts';
+import type { Connections } from '../../../src/contract/connection.ts';
 import type { Calls } from '../../../src/contract/use/call.ts';
 import type { Tests } from '../../../src/contract/use/test.ts';
 import { newRequestId } from '../../../src/crypto/request_id.ts';
@@ -42,10 +43,17 @@ export class Tenants {
   readonly vault: Vault;
   readonly calls: Calls;
   readonly tests: Tests;
+  readonly connections: Connections;
 
-  constructor(home: string, clock: Clock, vault: Vault, calls: Calls, tests: Tests) {
+  constructor(
+    home: string,
+    clock: Clock,
+    vault: Vault,
+    { calls, tests, connections }: Pick<Tenants, 'calls' | 'tests' | 'connections'>,
+  ) {
     this.calls = calls;
     this.tests = tests;
+    this.connections = connections;
     this.home = home;
     this.clock = clock;
     this.vault = vault;
@@ -90,17 +98,23 @@ export class Tenants {
 export async function openTenants(
   home: string = temporaryFolder(),
   clock: Clock = new Clock(),
+  env: NodeJS.ProcessEnv = {},
 ): Promise<Tenants> {
   const composition = compose({
-    env: { KEYHOLD_HOME: home, ...test_engine.settings(home) },
+    env: { KEYHOLD_HOME: home, ...test_engine.settings(home), ...env },
     promptSecret: async () => undefined,
     given_test_delay_ms: 300,
     now: () => clock.now(),
   });
   const vault = await composition.openVault('if_new', 'library');
   onTestFinished(() => vault.close());
+  onTestFinished(() => composition.closeEgress());
   await approveDefinitions(vault);
-  return new Tenants(home, clock, vault, composition.calls(vault), composition.tests(vault));
+  return new Tenants(home, clock, vault, {
+    calls: composition.calls(vault),
+    tests: composition.tests(vault),
+    connections: composition.connections(vault),
+  });
 }
 
 /** A copy of the caller without some scopes. */

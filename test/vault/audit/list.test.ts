@@ -1,5 +1,4 @@
 import { describe, expect, test } from 'vitest';
-import { compose } from '../../../src/app/compose.ts';
 import type { AuditEntry } from '../../../src/contract/audit.ts';
 import type { Caller } from '../../../src/contract/caller.ts';
 import { AUDIT_ENTRIES_READ_MAX } from '../../../src/contract/limits.ts';
@@ -13,22 +12,9 @@ const CANARY = 'sk-canary-7f3a';
 
 /** A vault whose clock advances by a minute with every reading. */
 async function tickingVault(): Promise<TestVault> {
-  const home = temporaryFolder();
   let minutes = 0;
   const now = () => new Date(Date.UTC(2026, 0, 1, 0, minutes++));
-  const composition = compose({ env: { KEYHOLD_HOME: home }, promptSecret: async () => undefined, now });
-  const vault = await composition.openVault('if_new', 'library');
-  return {
-    home,
-    vault,
-    calls: composition.calls(vault),
-    tests: composition.tests(vault),
-    pages: {
-      baseUrl: async () => 'http://127.0.0.1:8787',
-      dashboardUrl: async () => 'http://127.0.0.1:8787',
-    },
-    caller: () => composition.caller('library'),
-  };
+  return openTestVault(temporaryFolder(), {}, 'if_new', { now });
 }
 
 /**

@@ -1,0 +1,37 @@
+/** The connections with OAuth of a process. Their parts are loaded by the first one. */
+import type { Connections } from '../contract/connection.ts';
+import type { Egress } from '../egress/egress.ts';
+import type { ValueProducer } from '../use/values/value_producer.ts';
+import type { Vault } from '../vault/vault.ts';
+
+/** One instance for each vault: the states of device codes are in it. */
+export function composeConnections(
+  openEgress: () => Promise<Egress>,
+  openProducer: () => Promise<ValueProducer>,
+  now: () => Date,
+): (vault: Vault) => Connections {
+  const open = async (vault: Vault): Promise<Connections> => {
+    const [{ ServiceConnections }, egress, values] = await Promise.all([
+      import('../oauth/connections.ts'),
+      openEgress(),
+      openProducer(),
+    ]);
+    return new ServiceConnections({ vault, egress, values, now });
+  };
+  const opened = new WeakMap<Vault, Promise<Connections>>();
+  return (vault) => {
+    const connections = () => {
+      const known = opened.get(vault) ?? open(vault);
+      opened.set(vault, known);
+      return known;
+    };
+    return {
+      describe: async (caller, input) => (await connections()).describe(caller, input),
+      start: async (caller, input, redirect_uri, handle) =>
+        (await connections()).start(caller, input, redirect_uri, handle),
+      finish: async (caller, parameters) => (await connections()).finish(caller, parameters),
+      startDevice: async (caller, input, handle) => (await connections()).startDevice(caller, input, handle),
+      deviceState: async (caller, device_id) => (await connections()).deviceState(caller, device_id),
+    };
+  };
+}
