@@ -83,7 +83,7 @@ export async function createWebApp(parts: PageParts, options: WebOptions): Promi
     const html = renderPage(
       c.var.view ?? view,
       { title: errorTitle(public_error) },
-      errorContent(public_error),
+      errorContent(public_error, c.var.view ?? view),
     );
     const headers = {
       ...Object.fromEntries(PAGE_HEADERS),

@@ -17,7 +17,7 @@ export async function webMount(parts: PageParts, options: WebOptions): Promise<O
   const { app, view } = await createWebApp(parts, options);
   const error = (found: PublicError, status = ERROR_TABLE[found.code].http_status) => ({
     status,
-    body: renderPage(view, { title: errorTitle(found) }, errorContent(found)),
+    body: renderPage(view, { title: errorTitle(found) }, errorContent(found, view)),
     headers: { 'Content-Type': HTML, ...Object.fromEntries(PAGE_HEADERS) },
   });
   return {

@@ -82,7 +82,7 @@ export const ValueField: FC<{
       <>
         {/* Not required by the browser: a file can be given instead. The server checks. */}
         <Field {...shared} name={VALUE_PREFIX + field_id} rows={6} required={false} />
-        <Field name={FILE_PREFIX + field_id} label={`Or a file with ${name}`} type="file" />
+        <Field name={FILE_PREFIX + field_id} label={`${name} as a file`} type="file" />
       </>
     );
   return (

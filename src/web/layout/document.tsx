@@ -54,10 +54,7 @@ const ICON =
 const Header: FC<{ readonly view: View; readonly section: Section | undefined }> = ({ view, section }) => (
   <header class="header">
     <div class="header-inner">
-      <a class="brand" href="/dashboard">
-        <BrandMark />
-        <span>Keyhold</span>
-      </a>
+      <Brand linked={view.sections.includes('services')} />
       {view.session !== undefined && (
         <>
           <nav class="nav" aria-label="Main">
@@ -93,6 +90,22 @@ const Header: FC<{ readonly view: View; readonly section: Section | undefined }>
     </div>
   </header>
 );
+
+/** A link, unless this server has the page of a handle only. */
+const Brand: FC<{ readonly linked: boolean }> = ({ linked }) => {
+  const content = (
+    <>
+      <BrandMark />
+      <span>Keyhold</span>
+    </>
+  );
+  if (!linked) return <span class="brand">{content}</span>;
+  return (
+    <a class="brand" href="/dashboard">
+      {content}
+    </a>
+  );
+};
 
 const Messages: FC<{ readonly messages: readonly FlashMessage[] }> = ({ messages }) => (
   <>

@@ -1,6 +1,7 @@
 /** The page that reports an error: what happened, what to do next, and the request id for the operator. */
 import type { Child, FC } from 'hono/jsx';
 import type { PublicError } from '../../contract/errors.ts';
+import type { View } from '../page.ts';
 import { ButtonLink } from './components.tsx';
 
 const TITLES: Partial<Record<PublicError['code'], string>> = {
@@ -17,17 +18,20 @@ export function errorTitle({ code }: PublicError): string {
   return TITLES[code] ?? 'Something went wrong';
 }
 
-export function errorContent(error: PublicError): Child {
-  return <ErrorPage error={error} />;
+export function errorContent(error: PublicError, { sections }: View): Child {
+  return <ErrorPage error={error} has_services={sections.includes('services')} />;
 }
 
-const ErrorPage: FC<{ readonly error: PublicError }> = ({ error }) => (
+const ErrorPage: FC<{ readonly error: PublicError; readonly has_services: boolean }> = ({
+  error,
+  has_services,
+}) => (
   <div class="empty">
     <h1>{errorTitle(error)}</h1>
     <p>{error.message}</p>
     <p class="muted small">
       Request <code>{error.request_id}</code>
     </p>
-    <ButtonLink href="/dashboard">Go to services</ButtonLink>
+    {has_services && <ButtonLink href="/dashboard">Go to services</ButtonLink>}
   </div>
 );

@@ -21,3 +21,22 @@ export const SearchIcon: FC = () => (
     <path d="m10.25 10.25 3.25 3.25" />
   </Icon>
 );
+
+export const CheckIcon: FC = () => (
+  <Icon>
+    <path d="m3.5 8.5 3 3 6-7" />
+  </Icon>
+);
+
+export const CrossIcon: FC = () => (
+  <Icon>
+    <path d="m4.5 4.5 7 7m0-7-7 7" />
+  </Icon>
+);
+
+export const ClockIcon: FC = () => (
+  <Icon>
+    <circle cx="8" cy="8" r="5.5" />
+    <path d="M8 5v3l2 1.5" />
+  </Icon>
+);

@@ -2,15 +2,16 @@
  * The page on which a person enters the values that an agent requested with a handle. Shows where they go, never a value: also
  * not the ones that were sent and refused.
  */
-import type { FC } from 'hono/jsx';
-import { VaultError } from '../../contract/errors.ts';
+import type { FC, PropsWithChildren } from 'hono/jsx';
+import { type ErrorReason, VaultError } from '../../contract/errors.ts';
 import type { OpenHandle } from '../../contract/handle.ts';
 import type { Service } from '../../contract/service/service.ts';
 import { readFieldValues } from '../forms/read_fields.ts';
 import { hasFileField, ValueField } from '../forms/service_fields.tsx';
-import { Button, Card, Fact, PostForm, Time } from '../layout/components.tsx';
+import { Button, ButtonLink, Card, Fact, PostForm, Time } from '../layout/components.tsx';
+import { CheckIcon, ClockIcon, CrossIcon } from '../layout/icons.tsx';
 import { Logo } from '../layout/logo.tsx';
-import { definePage, textOf } from '../page.ts';
+import { definePage, type PageContext, textOf } from '../page.ts';
 import { showPage } from '../respond.tsx';
 
 const PATH = '/dashboard/enter/:handle';
@@ -21,8 +22,7 @@ export const enterPages = definePage({
     app.get(PATH, async (c) => {
       const handle = c.req.param('handle');
       const opened = await openOrEnd(() => vault.handles.open(c.var.caller, handle));
-      if (opened instanceof VaultError)
-        return showPage(c, { title: TITLE, status: 410 }, <Ended error={opened} />);
+      if (opened instanceof VaultError) return showEnd(c, opened, 410);
       const service = vault.services.get(opened.service_id);
       const content = <Enter opened={opened} service={service} action={c.req.path} csrf={c.var.csrf} />;
       return showPage(c, { title: TITLE }, content);
@@ -32,8 +32,7 @@ export const enterPages = definePage({
       const handle = c.req.param('handle');
       const { caller, form } = c.var;
       const opened = await openOrEnd(() => vault.handles.open(caller, handle));
-      if (opened instanceof VaultError)
-        return showPage(c, { title: TITLE, status: 410 }, <Ended error={opened} />);
+      if (opened instanceof VaultError) return showEnd(c, opened, 410);
       if (textOf(form, 'decision') === 'decline') {
         await vault.handles.decline(caller, handle);
         return c.redirect(`${c.req.path}/end`, 303);
@@ -64,12 +63,18 @@ export const enterPages = definePage({
     app.get(`${PATH}/end`, async (c) => {
       const opened = await openOrEnd(() => vault.handles.open(c.var.caller, c.req.param('handle')));
       if (!(opened instanceof VaultError)) return c.redirect(c.req.path.slice(0, -'/end'.length), 303);
-      if (opened.reason === 'handle_used') return showPage(c, { title: 'Saved' }, <Saved />);
-      const status = opened.reason === 'handle_declined' ? 200 : 410;
-      return showPage(c, { title: TITLE, status }, <Ended error={opened} />);
+      if (opened.reason === 'handle_used') {
+        const has_services = c.var.view.sections.includes('services');
+        return showPage(c, { title: 'Saved' }, <Saved has_services={has_services} />);
+      }
+      return showEnd(c, opened, opened.reason === 'handle_declined' ? 200 : 410);
     });
   },
 });
+
+function showEnd(c: PageContext, error: VaultError, status: 200 | 410): Response {
+  return showPage(c, { title: endOf(error).title, status }, <Ended error={error} />);
+}
 
 /** The error of a handle that has ended. A handle that is unknown or of another user is a page that does not exist. */
 async function openOrEnd(open: () => Promise<OpenHandle>): Promise<OpenHandle | VaultError> {
@@ -170,26 +175,80 @@ const Facts: FC<{ readonly opened: OpenHandle; readonly service: Service }> = ({
         {opened.name !== null && <>, {opened.name}</>}{' '}
         <span class="muted">in the stack {opened.stack_id}</span>
       </Fact>
-      <Fact term="Sent to">{destinationText(opened, service)}</Fact>
+      <Fact term="Sent to">
+        <Destination opened={opened} service={service} />
+      </Fact>
     </dl>
   </Card>
 );
 
-function destinationText({ destination }: OpenHandle, { name, hosts }: Service): string {
-  if (destination === null) return hosts.length === 0 ? `the host that you enter` : hosts.join(', ');
-  return destination.length === 0 ? `${name}, not over HTTP` : destination.join(', ');
-}
+const Destination: FC<{ readonly opened: OpenHandle; readonly service: Service }> = ({ opened, service }) => {
+  const { destination } = opened;
+  if (destination === null) return <HostsToEnter service={service} />;
+  return <>{destination.length === 0 ? `${service.name}, not over HTTP` : destination.join(', ')}</>;
+};
 
-const Saved: FC = () => (
-  <div class="empty">
+/** The hosts of a definition, with the names of the fields that they are made from. */
+const HostsToEnter: FC<{ readonly service: Service }> = ({ service: { hosts, fields } }) => {
+  const nameOf = (id: string) => fields.find(({ field_id }) => field_id === id)?.name ?? id;
+  const shown = hosts.filter((host) => !/^\{\w+\}(?::\d+)?$/.test(host));
+  const list = shown.map((host) =>
+    // The odd parts are the ids of fields.
+    host.split(/\{(\w+)\}/).map((part, at) => (at % 2 === 0 ? part : <var>{nameOf(part)}</var>)),
+  );
+  if (shown.length < hosts.length || hosts.length === 0) list.push(['the host that you enter']);
+  return (
+    <>
+      {list.map((parts, at) => (
+        <>
+          {at > 0 && ', '}
+          {parts}
+        </>
+      ))}
+    </>
+  );
+};
+
+const Saved: FC<{ readonly has_services: boolean }> = ({ has_services }) => (
+  <div class="outcome">
+    <OutcomeMark tone="good">
+      <CheckIcon />
+    </OutcomeMark>
     <h1>Saved</h1>
-    <p>The values are stored, encrypted. You can close this page; the agent sees that it is done.</p>
+    <p>The values are stored, encrypted. The agent sees that it is done. You can close this page.</p>
+    {has_services && <ButtonLink href="/dashboard">Go to services</ButtonLink>}
   </div>
 );
 
+const ENDS: Partial<Record<ErrorReason, { readonly title: string; readonly text: string }>> = {
+  handle_used: {
+    title: 'This link was used already',
+    text: 'The values were stored. To change them again, let the agent request a new page.',
+  },
+  handle_declined: {
+    title: 'Declined',
+    text: 'This request was declined. Nothing was stored. The agent sees it. You can close this page.',
+  },
+  handle_expired: {
+    title: 'This link has expired',
+    text: 'Nothing was stored. Let the agent request a new page.',
+  },
+};
+
+function endOf({ reason, message }: VaultError) {
+  return (reason && ENDS[reason]) ?? { title: 'This link has ended', text: message };
+}
+
 const Ended: FC<{ readonly error: VaultError }> = ({ error }) => (
-  <div class="empty">
-    <h1>{error.reason === 'handle_declined' ? 'Declined' : 'This link has ended'}</h1>
-    <p>{error.message} You can close this page; the agent sees it.</p>
+  <div class="outcome">
+    <OutcomeMark tone="neutral">
+      {error.reason === 'handle_expired' ? <ClockIcon /> : <CrossIcon />}
+    </OutcomeMark>
+    <h1>{endOf(error).title}</h1>
+    <p>{endOf(error).text}</p>
   </div>
+);
+
+const OutcomeMark: FC<PropsWithChildren<{ readonly tone: 'good' | 'neutral' }>> = ({ tone, children }) => (
+  <span class={`outcome-mark outcome-${tone}`}>{children}</span>
 );
