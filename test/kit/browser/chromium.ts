@@ -42,6 +42,12 @@ export interface Tab {
   traffic(): Promise<string>;
   /** Of all requests, in order. */
   urls(): readonly string[];
+  /** Errors and warnings of the console, and errors of scripts. */
+  problems(): readonly string[];
+  /** Of the buttons back and forward: addresses and titles. */
+  history(): Promise<string>;
+  /** Writes `<name>.png` into the folder KEYHOLD_SCREENSHOTS, if it is set. */
+  takeScreenshot(name: string): Promise<void>;
 }
 
 export interface TestBrowser {
@@ -78,20 +84,41 @@ async function openTab(browser: Browser, options: TabOptions): Promise<Tab> {
   const requests: Request[] = [];
   const parts: Promise<string>[] = [];
   const messages: string[] = [];
+  const problems: string[] = [];
   page.on('request', (request) => requests.push(request));
   // Read at once: a page that is left loses the bodies of its responses.
   page.on('response', (response) => parts.push(describe(response)));
-  page.on('console', (message) => messages.push(message.text()));
-  page.on('pageerror', (error) => messages.push(String(error)));
+  page.on('console', (message) => {
+    messages.push(message.text());
+    if (['error', 'warning'].includes(message.type())) problems.push(message.text());
+  });
+  page.on('pageerror', (error) => problems.push(String(error)));
   screenshotOnFailure(page);
+  const history = () => historyOf(page);
   return {
     page,
     profile,
     urls: () => requests.map((request) => request.url()),
+    problems: () => problems,
+    history,
     async traffic() {
-      return [...(await Promise.all(parts)), ...messages, page.url()].join('\n');
+      return [...(await Promise.all(parts)), ...messages, ...problems, await history()].join('\n');
+    },
+    async takeScreenshot(name) {
+      const { KEYHOLD_SCREENSHOTS: folder } = process.env;
+      if (!folder) return;
+      // Else the header, which stays at the top of the window, covers a part of the page.
+      await page.evaluate('scrollTo(0, 0)');
+      await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
     },
   };
+}
+
+async function historyOf(page: Page): Promise<string> {
+  const session = await page.context().newCDPSession(page);
+  const { entries } = await session.send('Page.getNavigationHistory');
+  await session.detach();
+  return entries.map(({ url, title }) => `${url} ${title}`).join('\n');
 }
 
 /** What a value may be in, except the body of the request that sends it. */

@@ -87,16 +87,24 @@ export function newNewerClient(kind: ClientKind, elicitation: Elicitation | unde
   return client;
 }
 
-/** Starts `keyhold mcp` with `home` as KEYHOLD_HOME and connects a client, which the caller closes. */
+/** Copies what the client writes to `stdin`, and what the server writes to `stdout`, in a folder. */
+const RECORD = 'tee "$1/stdin" | "$2" "$3" mcp | tee "$1/stdout"';
+
+/**
+ * Starts `keyhold mcp` with `home` as KEYHOLD_HOME and connects a client, which the caller closes. `wire_folder`: where the bytes
+ * of both directions are written; the process id is of a shell then.
+ */
 export async function connectClient(
   kind: ClientKind,
   home: string,
   env: Readonly<Record<string, string>> = {},
   elicitation?: Elicitation,
+  wire_folder?: string,
 ): Promise<ConnectedClient> {
+  const recorded = wire_folder !== undefined;
   const server = {
-    command: process.execPath,
-    args: [PROGRAM, 'mcp'],
+    command: recorded ? '/bin/sh' : process.execPath,
+    args: recorded ? ['-c', RECORD, 'sh', wire_folder, process.execPath, PROGRAM] : [PROGRAM, 'mcp'],
     env: { HOME: home, KEYHOLD_HOME: home, ...env },
     stderr: 'pipe' as const,
   };
