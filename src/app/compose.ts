@@ -114,6 +114,7 @@ export function compose(options: ComposeOptions): App {
         quota,
         random: systemRandom,
         onCommit,
+        beforeClose: () => accessTokens(vault).idle(),
         verify: async (caller, candidate) => (await testsOf(vault)).values.verify(caller, candidate),
       });
       return vault;
@@ -196,6 +197,7 @@ function composeTokens(
           : (await opened()).fresh(caller, credential, purpose, before_ms),
       replace: async (caller, credential, purpose) =>
         credential.token === undefined ? undefined : (await opened()).replace(caller, credential, purpose),
+      idle: async () => (await refresher?.catch(() => undefined))?.idle(),
     };
   };
   return (vault) => {

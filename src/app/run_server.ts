@@ -30,6 +30,7 @@ import { parseOAuthSettings } from '../settings/oauth.ts';
 import { parseRetestInterval } from '../settings/retest.ts';
 import type { Vault } from '../vault/vault.ts';
 import { addHome, webMount } from '../web/mount.ts';
+import { refreshOnSchedule } from './background/refreshes.ts';
 import { type RetestOptions, retestOnSchedule } from './background/retests.ts';
 import { verifyAtStart } from './background/verify_at_start.ts';
 import { createBootstrapKey } from './bootstrap_key.ts';
@@ -37,7 +38,7 @@ import { type App, compose } from './compose.ts';
 import { guardProcess } from './process_guards.ts';
 
 /** After the request to stop. */
-const RETEST_END_MAX_MS = 1_000;
+const BACKGROUND_END_MAX_MS = 1_000;
 
 export interface ServeOptions {
   readonly version: string;
@@ -91,10 +92,10 @@ export async function runServer(options: ServeOptions): Promise<void> {
       announce(home, public_url, log, { url: listener.url, public_url, version });
       printReady(`keyhold listening on ${listener.url}`);
       const background = runInBackground({
+        app,
         vault,
         tests: parts.tests,
         log,
-        operator: () => app.caller('rest'),
         interval_ms: retest_ms,
         metrics,
         until: shutdownRequested,
@@ -126,33 +127,41 @@ function partsOf(
   };
 }
 
-/** Verifies the audit logs, and tests credentials if there is an interval, until the shutdown is requested. */
+/** Verifies the audit logs, refreshes access tokens, and tests credentials if there is an interval, until the shutdown is requested. */
 async function runInBackground({
+  app,
   metrics,
   interval_ms,
   until,
-  ...options
-}: Omit<RetestOptions, 'interval_ms' | 'onResult' | 'signal' | 'vault'> & {
+  ...parts
+}: Pick<RetestOptions, 'tests' | 'log'> & {
+  readonly app: App;
   readonly vault: Vault;
   readonly metrics: Metrics;
   readonly interval_ms: number | undefined;
   readonly until: Promise<void>;
 }): Promise<void> {
-  const { vault, log, operator } = options;
+  const { vault, log } = parts;
   const stopping = new AbortController();
   const { signal } = stopping;
+  const operator = () => app.caller('rest');
+  const options = { ...parts, operator, signal };
   const verified = verifyAtStart({ vault, log, caller: operator, onVerified: metrics.verified, signal });
   if (interval_ms !== undefined)
     log.info({ hours: interval_ms / 3_600_000 }, 'credentials are tested on schedule');
   const retested =
     interval_ms === undefined
       ? Promise.resolve()
-      : retestOnSchedule({ ...options, interval_ms, onResult: metrics.retested, signal });
+      : retestOnSchedule({ ...options, interval_ms, onResult: metrics.retested });
+  const refreshed = refreshOnSchedule({ ...options, tokens: app.accessTokens(vault) });
   await until;
   stopping.abort();
   await verified;
-  // A test that takes longer is abandoned: its result is not kept.
-  await Promise.race([retested, sleep(RETEST_END_MAX_MS, undefined, { ref: false })]);
+  // A test that takes longer is abandoned: its result is not kept. The vault waits for requests for tokens when it is closed.
+  await Promise.race([
+    Promise.all([retested, refreshed]),
+    sleep(BACKGROUND_END_MAX_MS, undefined, { ref: false }),
+  ]);
 }
 
 interface TokenSettings {

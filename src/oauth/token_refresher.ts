@@ -19,6 +19,7 @@ import type { AccessTokens } from '../use/access_tokens.ts';
 import { knownValues, withDefaults } from '../use/call/request/templates.ts';
 import type { ValueProducer } from '../use/values/value_producer.ts';
 import type { OpenedRefresh } from '../vault/oauth/credential_tokens.ts';
+import { refreshBeforeMs } from '../vault/oauth/token_state.ts';
 import { needsReconnect } from '../vault/uses/usable.ts';
 import type { UsableCredential, UsableToken, UsePurpose } from '../vault/uses/use.ts';
 import type { Uses } from '../vault/uses/uses.ts';
@@ -45,6 +46,7 @@ export class TokenRefresher implements AccessTokens {
   readonly #parts: RefresherParts;
   /** By organization and credential. */
   readonly #running = new Map<string, Promise<void>>();
+  readonly #requests = new Set<Promise<void>>();
 
   constructor(parts: RefresherParts) {
     this.#parts = parts;
@@ -62,7 +64,7 @@ export class TokenRefresher implements AccessTokens {
       if (token === undefined) return found;
       const remaining_ms = this.#remainingMs(found, token);
       // Half of the lifetime of one that is short; after a refresh, any that has not ended.
-      const enough_ms = attempt === 1 ? Math.min(before_ms, (token.lifetime_ms ?? before_ms) / 2) : 0;
+      const enough_ms = attempt === 1 ? refreshBeforeMs(token, before_ms) : 0;
       if (remaining_ms > enough_ms) return found;
       try {
         const refreshed = this.#share(caller, found, token);
@@ -90,6 +92,10 @@ export class TokenRefresher implements AccessTokens {
     if (token === undefined) return undefined;
     await this.#share(caller, credential, token);
     return this.#findAgain(caller, credential, purpose);
+  }
+
+  async idle(): Promise<void> {
+    while (this.#requests.size > 0) await Promise.allSettled(this.#requests);
   }
 
   #remainingMs({ service, fields }: UsableCredential, { expires_at }: UsableToken): number {
@@ -127,8 +133,11 @@ export class TokenRefresher implements AccessTokens {
     for (;;) {
       const start = await uses.tokens.begin(caller, credential, use, target.addresses.join(' '));
       if (start.state === 'changed') return;
-      if (start.state === 'opened')
-        return this.#request(caller, credential, token, start.refresh, url, target);
+      if (start.state === 'opened') {
+        const request = this.#request(caller, credential, token, start.refresh, url, target);
+        this.#requests.add(request);
+        return request.finally(() => this.#requests.delete(request));
+      }
       const { remaining_ms } = start;
       if (start.for === 'retry' || performance.now() > give_up_ms)
         throw unavailable(credential, remaining_ms, 'a request for it failed a short time ago');

@@ -23,6 +23,8 @@ export interface AccessTokens {
     credential: UsableCredential,
     purpose?: UsePurpose,
   ): Promise<UsableCredential | undefined>;
+  /** Resolves when no request for tokens runs. A response that is not stored may be the last one that the provider gives. */
+  idle(): Promise<void>;
 }
 
 /** The credential as it is once its access token is obtained, for a request that is described and not sent. */

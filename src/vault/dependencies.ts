@@ -35,5 +35,7 @@ export interface VaultDependencies {
   readonly quota: QuotaLimits;
   /** Absent: values cannot be tested before they are stored. */
   readonly verify?: VerifyValues | undefined;
+  /** Awaited before the vault is closed. */
+  readonly beforeClose?: (() => Promise<void>) | undefined;
   readonly now: () => Date;
 }

@@ -60,6 +60,8 @@ export interface OpenVaultOptions {
   readonly quota?: QuotaLimits | undefined;
   /** Default: values cannot be tested before they are stored. */
   readonly verify?: VerifyValues | undefined;
+  /** Awaited before the vault is closed: requests whose responses must be stored. */
+  readonly beforeClose?: (() => Promise<void>) | undefined;
   readonly now: () => Date;
   readonly random: RandomBytes;
   /** Called with the number of batches of each transaction. */
@@ -98,6 +100,7 @@ export async function openVaultFile(given: OpenVaultOptions): Promise<Vault> {
       quota,
       now,
       verify: parts.verify,
+      beforeClose: parts.beforeClose,
     };
     const vault = new Vault({ store, keys, ...sealing, audit_log, anchor, ...policy });
     await vault.definitions.refuseUnapproved(keyring);

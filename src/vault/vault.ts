@@ -50,6 +50,7 @@ import { Guard } from './guard.ts';
 import { Handles } from './handles/handles.ts';
 import type { OrganizationKeyring } from './keys/keyring.ts';
 import { ConnectionRequests } from './oauth/connection_requests.ts';
+import { DueRefreshes } from './oauth/due_refreshes.ts';
 import { Organizations } from './organizations/organizations.ts';
 import { OrganizationRegistry } from './organizations/registry.ts';
 import { Users } from './organizations/users.ts';
@@ -61,6 +62,7 @@ import { StackContents } from './stacks/contents.ts';
 import { StackRecords } from './stacks/repository.ts';
 import { StackShares } from './stacks/shares.ts';
 import { Stacks } from './stacks/stacks.ts';
+import { AllCredentials } from './uses/all_credentials.ts';
 import { DueTests } from './uses/due_tests.ts';
 import { UsePolicies } from './uses/use_policies.ts';
 import { Uses } from './uses/uses.ts';
@@ -97,6 +99,8 @@ export class Vault {
   readonly connections: ConnectionRequests;
   /** Which credentials to test again in the background. */
   readonly due_tests: DueTests;
+  /** Which access tokens to refresh in the background. */
+  readonly due_refreshes: DueRefreshes;
   /** Who is signed in to the pages. */
   readonly web_sessions: WebSessions;
   readonly #protection: Protection;
@@ -144,7 +148,9 @@ export class Vault {
     this.api_keys = new ApiKeys(parts, this.#guard, directory, valid_keys);
     this.web_sessions = new WebSessions(parts, this.api_keys.authentication);
     this.use_policies = new UsePolicies(parts, this.#guard, writer);
-    this.due_tests = new DueTests(parts, this.#guard, this.#stacks, lookup, activity);
+    const all = new AllCredentials(parts, this.#guard, this.#stacks);
+    this.due_tests = new DueTests(parts, all, lookup, activity);
+    this.due_refreshes = new DueRefreshes(parts, all, activity);
     const destinations = new DestinationApprovals(parts, writer, this.#stacks, directory);
     const values = new ValueApprovals(parts, writer, pending, valid_keys);
     this.approvals = new Approvals(this.#guard, destinations, this.uses.approvals, values, access);
@@ -267,6 +273,7 @@ export class Vault {
   }
 
   async close(): Promise<void> {
+    await this.#parts.beforeClose?.();
     await this.uses.close();
     await this.#parts.audit_log.denials.flush();
     await this.#parts.anchor?.close();

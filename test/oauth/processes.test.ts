@@ -1,7 +1,9 @@
 /** Refreshes by many callers in several processes, at a provider that rotates refresh tokens and detects their reuse. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
+import { runProgram } from '../kit/child/built_program.ts';
 import { useVaultProcesses } from '../kit/child/vault_process.ts';
+import { type ServeProcess, startServeProcess } from '../kit/http/http_server.ts';
 import { runSize } from '../kit/run_size.ts';
 import { startOidcProvider } from '../kit/servers/oidc_provider.ts';
 import { upstreamEnv } from '../kit/upstream/upstream.ts';
@@ -44,5 +46,39 @@ test(`${CALLERS} callers in ${PROCESSES} processes make one request at each of $
   expect(new Set(received).size).toBe(EXPIRIES);
   expect(new Set(refresh_tokens).size).toBe(1 + EXPIRIES);
   expect((await vault.listAudit(caller(), { action: 'refresh' })).entries).toHaveLength(EXPIRIES);
+  expect(await vault.verifyAudit(caller())).toMatchObject({ ok: true });
+});
+
+test('two servers, which refresh in the background too, and a command line use one credential without a refused request', {
+  timeout: 120_000,
+}, async () => {
+  const server = await startOidcProvider({ access_token_seconds: LIFETIME_S });
+  const { home, vault, caller, received, refresh_tokens } = await openConnectedVault(server);
+  const env = upstreamEnv(home);
+  const servers = [await startServeProcess({ home, env }), await startServeProcess({ home, env })];
+  const callServer = async ({ url, admin_key }: ServeProcess) => {
+    const response = await fetch(`${url}/v1/services/acme/call`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${admin_key}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ method: 'GET', path: '/' }),
+    });
+    return [response.status, await response.json()];
+  };
+  for (let expiry = 1; expiry <= 2; expiry++) {
+    await sleep(expiry === 1 ? 600 : LIFETIME_S * 1000);
+    const command = runProgram(['call', 'acme', '/'], { env: { KEYHOLD_HOME: home, ...env } });
+    const responses = await Promise.all(
+      Array.from({ length: 10 }, () => servers.map((one) => callServer(one))).flat(),
+    );
+    expect(responses).toEqual(Array(20).fill([200, expect.objectContaining({ status: 200 })]));
+    expect(await command).toMatchObject({ code: 0, stdout: expect.stringContaining('person') });
+  }
+  await Promise.all(servers.map((one) => one.end()));
+  const granted = server.granted.get('refresh_token') ?? 0;
+  expect(granted).toBeGreaterThanOrEqual(2);
+  expect([...server.refused]).toEqual([]);
+  expect(refresh_tokens).toHaveLength(1 + granted);
+  expect(received).toHaveLength(2 * 21);
+  expect((await vault.listAudit(caller(), { action: 'refresh' })).entries).toHaveLength(granted);
   expect(await vault.verifyAudit(caller())).toMatchObject({ ok: true });
 });

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import { TOKEN_REFRESH_PATIENCE_MS, TOKEN_REQUEST_TIMEOUT_MS } from '../../src/contract/limits.ts';
 import { errorOf } from '../kit/outcome.ts';
 import type { Handler } from '../kit/upstream/upstream.ts';
+import { openTestVault } from '../kit/vault/temp_vault.ts';
 import { setup, tokens, WITHOUT_TOKEN } from './token_endpoint.ts';
 
 const MARGIN_MS = 4_000;
@@ -60,6 +61,20 @@ test('a use takes the stored access token after three seconds, and the late resp
     )
     .toBe('access-token-1');
   expect(provider.requests).toHaveLength(1);
+});
+
+test('closing the vault waits for a request that runs, and stores its tokens', async () => {
+  const next = tokens();
+  const { get, vault, home, caller } = await setup(
+    (request, response) => void setTimeout(() => next(request, response), TOKEN_REFRESH_PATIENCE_MS + 2_000),
+    { ends_in_ms: 30_000 },
+  );
+  expect(await get()).toBe(200);
+  const took_ms = await elapsedMs(() => vault.close());
+  expect(took_ms).toBeGreaterThan(1_000);
+  const again = await openTestVault(home);
+  const { entries } = await again.vault.listAudit(caller(), { action: 'refresh' });
+  expect(entries).toHaveLength(1);
 });
 
 test('no request is sent if the values for it were ready so late that another process may have refreshed meanwhile', async () => {

@@ -2,6 +2,7 @@
 import type { Service } from '../../contract/service/service.ts';
 import { formatTimestamp } from '../../contract/timestamp.ts';
 import type { CredentialMeta, TokenState } from '../credentials/codec.ts';
+import type { UsableToken } from '../uses/use.ts';
 
 /**
  * The state after a write of these fields by a person or a program. Nothing is known of an access token that they give.
@@ -21,4 +22,12 @@ export function tokenAfterWrite(
   const access_token = service?.oauth?.access_token_field;
   if (given.some(({ field_id }) => field_id === access_token)) return undefined;
   return { ...(token.grant === undefined ? {} : { grant: token.grant }), expires_at: formatTimestamp(now) };
+}
+
+/** How long before its end an access token is refreshed: half of its lifetime if that is shorter. */
+export function refreshBeforeMs(
+  { lifetime_ms }: Pick<UsableToken, 'lifetime_ms'>,
+  before_ms: number,
+): number {
+  return Math.min(before_ms, (lifetime_ms ?? before_ms) / 2);
 }

@@ -1,24 +1,19 @@
 /**
  * Finds the credentials to test again in the background, of all users of an organization, and those that expire. For the
- * operator only; the tests themselves are made as the users. Reads page by page, so that memory is bounded.
+ * operator only; the tests themselves are made as the users.
  */
-import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import type { Caller } from '../../contract/caller.ts';
 import { EXPIRY_NOTICE_MS } from '../../contract/limits.ts';
 import { authenticationOf } from '../../services/authentication.ts';
-import { CREDENTIAL_KIND, type CredentialMeta, type CredentialRef } from '../credentials/codec.ts';
+import type { CredentialMeta, CredentialRef } from '../credentials/codec.ts';
 import type { CredentialLookup } from '../credentials/lookup.ts';
 import { credentialStatus } from '../credentials/status.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import { reviewDestination } from '../destinations/binding.ts';
-import type { Guard } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { CredentialActivity } from '../records/credential_activity.ts';
-import { scanRows } from '../records/scan.ts';
-import type { StackRecords } from '../stacks/repository.ts';
+import type { AllCredentials } from './all_credentials.ts';
 
-/** Entries of the audit log that are read before other callers may run. */
-const ENTRIES_AT_ONCE = 200;
 const RANDOM_HEX_DIGITS = 8;
 
 export interface ScheduledCredential {
@@ -28,31 +23,20 @@ export interface ScheduledCredential {
   readonly expiry: 'expired' | 'soon' | undefined;
 }
 
-/** The users of an organization, as far as its log was read. */
-interface KnownUsers {
-  read_to: number;
-  readonly names: Set<string>;
-}
-
 export class DueTests {
   readonly #parts: VaultDependencies;
-  readonly #guard: Guard;
-  readonly #stacks: StackRecords;
+  readonly #all: AllCredentials;
   readonly #lookup: CredentialLookup;
   readonly #activity: CredentialActivity;
-  /** By organization. */
-  readonly #users = new Map<string, KnownUsers>();
 
   constructor(
     parts: VaultDependencies,
-    guard: Guard,
-    stacks: StackRecords,
+    all: AllCredentials,
     lookup: CredentialLookup,
     activity: CredentialActivity,
   ) {
     this.#parts = parts;
-    this.#guard = guard;
-    this.#stacks = stacks;
+    this.#all = all;
     this.#lookup = lookup;
     this.#activity = activity;
   }
@@ -63,19 +47,13 @@ export class DueTests {
     organization: string,
     interval_ms: number,
   ): AsyncGenerator<ScheduledCredential> {
-    const { store, codec, now } = this.#parts;
-    const keyring = await this.#keyringOf(operator, organization);
-    for (const user of await this.#usersOf(keyring, organization)) {
-      for (const stack of await this.#stacks.idsOf(keyring, user)) {
-        for await (const row of scanRows(store, codec.scopeOf(keyring, user, stack))) {
-          const meta = row.kind === CREDENTIAL_KIND ? codec.openIfIntact(keyring, row) : undefined;
-          if (meta === undefined) continue;
-          const expiry = expiryOf(meta, now().getTime());
-          const is_due = await this.#isDue(keyring, meta, interval_ms);
-          const { service, name } = meta;
-          if (is_due || expiry !== undefined) yield { ref: { user, stack, service, name }, is_due, expiry };
-        }
-      }
+    const { now } = this.#parts;
+    const keyring = await this.#all.keyringOf(operator, organization);
+    for await (const meta of this.#all.of(keyring, organization)) {
+      const expiry = expiryOf(meta, now().getTime());
+      const is_due = await this.#isDue(keyring, meta, interval_ms);
+      const { user, stack, service, name } = meta;
+      if (is_due || expiry !== undefined) yield { ref: { user, stack, service, name }, is_due, expiry };
     }
   }
 
@@ -86,13 +64,9 @@ export class DueTests {
     ref: CredentialRef,
     interval_ms: number,
   ): Promise<boolean> {
-    const keyring = await this.#keyringOf(operator, organization);
+    const keyring = await this.#all.keyringOf(operator, organization);
     const meta = await this.#lookup.find(keyring, ref);
     return meta !== undefined && this.#isDue(keyring, meta, interval_ms);
-  }
-
-  async #keyringOf(operator: Caller, organization: string): Promise<OrganizationKeyring> {
-    return (await this.#guard.authorizeIn(operator, organization, 'org:admin', 'list_users')).keyring;
   }
 
   async #isDue(keyring: OrganizationKeyring, meta: CredentialMeta, interval_ms: number): Promise<boolean> {
@@ -119,30 +93,6 @@ export class DueTests {
     return (
       service.connections !== undefined || authenticationOf(service, review.bound.mode).test !== undefined
     );
-  }
-
-  /**
-   * All users who ever had a credential. The audit log names them, also users of access tokens, who have no
-   * record. Each call reads only the new entries.
-   */
-  async #usersOf(keyring: OrganizationKeyring, organization: string): Promise<readonly string[]> {
-    const { store, audit_log } = this.#parts;
-    const known = this.#users.get(organization) ?? { read_to: 0, names: new Set() };
-    this.#users.set(organization, known);
-    for (;;) {
-      const rows = await store.auditEntries(keyring.id, known.read_to + 1, ENTRIES_AT_ONCE);
-      for (const row of rows) {
-        known.read_to = row.position;
-        try {
-          const { action, user, owner } = audit_log.open(keyring, row);
-          if (action === 'store' || action === 'update' || action === 'move') known.names.add(owner ?? user);
-        } catch {
-          // The verification of the log reports it.
-        }
-      }
-      if (rows.length === 0) return [...known.names];
-      await yieldToEventLoop();
-    }
   }
 }
 
