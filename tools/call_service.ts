@@ -2,6 +2,7 @@
 
 import { defineTool } from '../src/contract/tool.ts';
 import { CallInput, type CallInput as CallInputType, CallOutput } from '../src/contract/use/call.ts';
+import { withConnectPage } from '../src/use/connect_page.ts';
 import type { ToolContext } from '../src/use/tool_context.ts';
 
 const EXAMPLES = [
@@ -29,8 +30,8 @@ export const call_service = defineTool<ToolContext, CallInputType, CallOutput>({
   input: CallInput,
   output: CallOutput,
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: true },
-  handle: async ({ calls }, caller, input) => {
-    const { output, image } = await calls.call(caller, input);
+  handle: async ({ calls, pages }, caller, input) => {
+    const { output, image } = await withConnectPage(pages, input, () => calls.call(caller, input));
     return { structured: output, text: describe(output), image };
   },
 });

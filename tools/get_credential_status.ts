@@ -6,6 +6,7 @@ import { CredentialStatus, CredentialSummary } from '../src/contract/credential.
 import { HANDLE_RETRY_AFTER_MS, HANDLE_STATES, StatusToolInput } from '../src/contract/handle.ts';
 import { defineTool, type ToolResult } from '../src/contract/tool.ts';
 import { parseInput } from '../src/contract/validation.ts';
+import { connectPageHint } from '../src/use/connect_page.ts';
 import { describeList, describeMissing, describeStored } from '../src/use/status_texts.ts';
 import type { ToolContext } from '../src/use/tool_context.ts';
 
@@ -33,7 +34,7 @@ export const get_credential_status = defineTool<ToolContext, StatusToolInput, St
   input: StatusToolInput,
   output: StatusOutput,
   annotations: { readOnlyHint: true, destructiveHint: false, idempotentHint: true, openWorldHint: false },
-  handle: async ({ vault }, caller, input) => {
+  handle: async ({ vault, pages }, caller, input) => {
     // Not validated yet: the input may be missing.
     const { service_id, handle } = { ...input };
     if (handle !== undefined) return describeHandle(vault, caller, parseInput(StatusToolInput, input));
@@ -49,11 +50,12 @@ export const get_credential_status = defineTool<ToolContext, StatusToolInput, St
       return { structured: { access_request: access }, text: describeAccessRequest(access) };
     const structured = await vault.status(caller, { ...input, service_id });
     const service = vault.services.get(service_id);
+    const page = await connectPageHint(pages, service, structured.status, input);
     if (structured.credential_id !== null)
-      return { structured, text: await describeStored(service, structured, input) };
+      return { structured, text: `${await describeStored(service, structured, input)}${page}` };
     const { credentials } = await vault.listCredentials(caller, { stack_id: input.stack_id });
     const others = credentials.filter((credential) => credential.service_id === service.slug);
-    return { structured, text: await describeMissing(service, structured, others, input) };
+    return { structured, text: `${await describeMissing(service, structured, others, input)}${page}` };
   },
 });
 

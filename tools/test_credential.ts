@@ -1,6 +1,7 @@
 /** Finds out whether the service accepts a stored credential, without showing it. */
 import { defineTool } from '../src/contract/tool.ts';
 import { TestInput, type TestInput as TestInputType, TestOutput } from '../src/contract/use/test.ts';
+import { withConnectPage } from '../src/use/connect_page.ts';
 import type { ToolContext } from '../src/use/tool_context.ts';
 
 export const test_credential = defineTool<ToolContext, TestInputType, TestOutput>({
@@ -12,8 +13,8 @@ export const test_credential = defineTool<ToolContext, TestInputType, TestOutput
   output: TestOutput,
   // A test keeps its result, stores a host key, and writes and removes a file over SFTP.
   annotations: { readOnlyHint: false, destructiveHint: false, idempotentHint: true, openWorldHint: true },
-  handle: async ({ tests }, caller, input) => {
-    const structured = await tests.test(caller, input);
+  handle: async ({ tests, pages }, caller, input) => {
+    const structured = await withConnectPage(pages, input, () => tests.test(caller, input));
     return { structured, text: describe(structured) };
   },
 });

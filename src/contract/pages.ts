@@ -22,7 +22,11 @@ export function handleUrl(base_url: string, handle: string): string {
 /** The page that connects a service with OAuth. */
 export function connectUrl(
   base_url: string,
-  { service_id, stack_id, name }: { service_id: string; stack_id?: string | undefined; name?: string | null },
+  {
+    service_id,
+    stack_id,
+    name,
+  }: { service_id: string; stack_id?: string | undefined; name?: string | null | undefined },
 ): string {
   const query = new URLSearchParams({
     ...(stack_id === undefined ? {} : { stack: stack_id }),

@@ -176,7 +176,7 @@ export class TokenRefresher implements AccessTokens {
       refresh.finish({ status, reason: `${message}${interrupted}` });
       if (failure === 'grant_refused' && grant === 'refresh_token') {
         await uses.tokens.requireReconnect(caller, credential, refresh);
-        throw needsReconnect(service);
+        throw needsReconnect(service, credential);
       }
       const pause_ms = await uses.tokens.postpone(caller, credential, refresh, retry_after_ms);
       throw failure === 'failed'

@@ -1,8 +1,10 @@
 /** Which fields a credential lacks before it can be used, and which of them must be given in one call. Pure functions. */
+import { connectCommand } from '../contract/connection.ts';
 import type { CredentialStatus } from '../contract/credential.ts';
 import { EXPIRY_NOTICE_MS } from '../contract/limits.ts';
 import type { Service } from '../contract/service/service.ts';
 import { fieldRole } from './destination.ts';
+import { connectGrants } from './oauth/connect.ts';
 
 type Presences = Pick<CredentialStatus, 'required_credentials' | 'optional_credentials'>;
 
@@ -35,8 +37,9 @@ export function secretsToRepeat(service: Service, status: Presences): string[] {
 export function describeMissingFields(service: Service, status: Presences, same: string): string {
   const missing = missingFields(service, status).join(', ');
   const repeated = secretsToRepeat(service, status);
-  if (repeated.length === 0) return `${missing}; set them with update_credentials${same}.`;
-  return `${missing}. They decide where the secrets are sent: call update_credentials${same} once, with them and with the values of ${repeated.join(', ')} again; or have the user run \`keyhold update ${service.slug} ${missing.replaceAll(',', '')}\`.`;
+  if (repeated.length === 0)
+    return `${missing}; set them with update_credentials${same}.${describeConnect(service)}`;
+  return `${missing}. They decide where the secrets are sent: call update_credentials${same} once, with them and with the values of ${repeated.join(', ')} again; or have the user run \`keyhold update ${service.slug} ${missing.replaceAll(',', '')}\`.${describeConnect(service)}`;
 }
 
 /** For a tool's text about a credential that is not stored yet. */
@@ -46,7 +49,13 @@ export function describeNeededFields(service: Service, status: Presences, same: 
     missing.length > 1
       ? 'Set all in one call of update_credentials'
       : 'Use store_credential or update_credentials';
-  return `Needed: ${missing.join(', ') || 'any field'}. ${tools}${same}.`;
+  return `Needed: ${missing.join(', ') || 'any field'}. ${tools}${same}.${describeConnect(service)}`;
+}
+
+/** For a service that a person connects with OAuth: the advice to do so; empty for others. */
+function describeConnect(service: Service): string {
+  if (connectGrants(service).length === 0) return '';
+  return ` Or have the user connect it with OAuth: \`${connectCommand(service.slug)}\`.`;
 }
 
 /** For a tool's text about a stored credential: what it lacks, or how to change it. */
@@ -80,8 +89,14 @@ function nextStep(service: Service, status: CredentialStatus, same: string): str
   if (status.status === 'needs_review')
     return `It is not used until the user approves where it is sent: \`keyhold approvals show ${status.credential_id}\`.`;
   if (status.status === 'needs_reconnect')
-    return `The service no longer accepts its refresh token. Have the user run \`keyhold update ${service.slug} ${service.oauth?.refresh_token_field}\`.`;
+    return `The service no longer accepts its refresh token. Have the user run \`keyhold ${reconnectArguments(service).join(' ')}\`${same}.`;
   if (status.status === 'rejected')
     return `The service refused the values. Have the user run \`keyhold store ${service.slug}\`, or store new ones.`;
   return `Every required field is added (credential ${status.credential_id}); update_credentials${same} changes it.`;
+}
+
+/** The arguments of `keyhold` with which a person ends `needs_reconnect`. */
+export function reconnectArguments(service: Service): string[] {
+  if (connectGrants(service).length > 0) return ['connect', service.slug];
+  return ['update', service.slug, service.oauth?.refresh_token_field ?? ''];
 }

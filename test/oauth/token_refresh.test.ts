@@ -22,7 +22,7 @@ describe('a refresh that fails', () => {
     );
     const error = await rejection(get());
     expect(error).toMatchObject({ code: 'FORBIDDEN', reason: 'needs_reconnect' });
-    expect(error.message).toContain('keyhold update acme refresh_token');
+    expect(error.message).toContain('keyhold connect acme');
     expect((await status()).status).toBe('needs_reconnect');
     expect(await rejection(get())).toMatchObject({ code: 'FORBIDDEN', reason: 'needs_reconnect' });
     expect(provider.requests).toHaveLength(1);

@@ -196,6 +196,7 @@ async function renderStatus(
   const { table } = await import('../terminal/table.ts');
   const { relativeTime } = await import('../terminal/relative_time.ts');
   const { describePolicy } = await import('../../contract/use/rules.ts');
+  const { reconnectArguments } = await import('../../services/missing_fields.ts');
   const { updateArguments } = await import('../terminal/write_result.ts');
   const lines: Part[] = [line`${service.name}: ${paint(STYLES[status.status], status.status)}`];
   if (status.updated_at !== null) {
@@ -248,7 +249,7 @@ async function renderStatus(
       `Next: keyhold approvals show ${status.credential_id}`,
     );
   if (status.status === 'needs_reconnect')
-    lines.push('', 'Store a new refresh token.', `Next: ${nextCommand(['update', service.slug], options)}`);
+    lines.push('', 'Connect it again.', `Next: ${nextCommand(reconnectArguments(service), options)}`);
   if (status.status === 'rejected')
     lines.push(
       '',

@@ -1,9 +1,11 @@
 /** Whether a stored credential can be used now. Each refusal names the next step. Pure functions. */
+import { connectCommand } from '../../contract/connection.ts';
 import type { Destination } from '../../contract/destination.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { Service } from '../../contract/service/service.ts';
 import { msUntil } from '../../contract/timestamp.ts';
 import { missingFields } from '../../services/missing_fields.ts';
+import { connectGrants } from '../../services/oauth/connect.ts';
 import { tokenGrantOf } from '../../services/oauth/grants.ts';
 import { type CredentialMeta, stableRevisionOf, type TokenState } from '../credentials/codec.ts';
 import { credentialStatus } from '../credentials/status.ts';
@@ -29,16 +31,21 @@ export function assertUsable(
     const message = 'This credential is switched off. Ask the user to switch it on, then call again.';
     throw new VaultError('INACTIVE', message, { next: 'Ask the user to switch the credential on.' });
   }
+  const can_connect = connectGrants(service).length > 0;
+  const connect = connectCommand(slug, meta.stack, meta.name);
   if (status === 'expired') {
-    const message = `This credential has expired. Store a new one with \`keyhold store ${slug}\`.`;
-    throw new VaultError('EXPIRED', message, { next: `Store a new one with \`keyhold store ${slug}\`.` });
+    const next =
+      can_connect && meta.token !== undefined
+        ? `Have the user connect it again with \`${connect}\`.`
+        : `Store a new one with \`keyhold store ${slug}\`.`;
+    throw new VaultError('EXPIRED', `This credential has expired. ${next}`, { next });
   }
   if (status === 'incomplete') {
     const missing = missingFields(service, presence);
-    const message = `This credential is incomplete: it has no ${missing.join(', ')}. Add the missing fields with \`keyhold update ${slug} ${missing.join(' ')}\`.`;
-    throw new VaultError('INVALID_INPUT', message, {
-      next: `Add the missing fields with \`keyhold update ${slug} ${missing.join(' ')}\`.`,
-    });
+    const or_connect = can_connect ? `, or have the user connect it with \`${connect}\`` : '';
+    const next = `Add the missing fields with \`keyhold update ${slug} ${missing.join(' ')}\`${or_connect}.`;
+    const message = `This credential is incomplete: it has no ${missing.join(', ')}. ${next}`;
+    throw new VaultError('INVALID_INPUT', message, { next });
   }
   if (status === 'needs_review' || review.bound === undefined) {
     const message =
@@ -48,7 +55,7 @@ export function assertUsable(
       next: `Ask the user to run \`keyhold approvals show ${meta.id}\`.`,
     });
   }
-  if (status === 'needs_reconnect') throw needsReconnect(service);
+  if (status === 'needs_reconnect') throw needsReconnect(service, meta);
   if (status === 'rejected' && purpose === 'request') {
     const message = `${service.name} refused the stored values. Store new ones with \`keyhold store ${slug}\`.`;
     throw new VaultError('FORBIDDEN', message, {
@@ -60,11 +67,19 @@ export function assertUsable(
 }
 
 /** The provider refuses the refresh token: only a person can get a new one. */
-export function needsReconnect({ name, slug, oauth }: Pick<Service, 'name' | 'slug' | 'oauth'>): VaultError {
-  const command = `keyhold update ${slug} ${oauth?.refresh_token_field ?? ''}`;
+export function needsReconnect(
+  service: Pick<Service, 'name' | 'slug' | 'oauth'>,
+  { stack, name }: Pick<CredentialMeta, 'stack' | 'name'>,
+): VaultError {
+  const { slug, oauth } = service;
+  const can_connect = connectGrants(service).length > 0;
+  const command = can_connect
+    ? connectCommand(slug, stack, name)
+    : `keyhold update ${slug} ${oauth?.refresh_token_field ?? ''}`;
+  const step = can_connect ? 'Connect it again' : 'Store a new one';
   return new VaultError(
     'FORBIDDEN',
-    `${name} no longer accepts the refresh token of this credential. Store a new one with \`${command}\`.`,
+    `${service.name} no longer accepts the refresh token of this credential. ${step} with \`${command}\`.`,
     { reason: 'needs_reconnect', next: `Ask the user to run \`${command}\`.` },
   );
 }
