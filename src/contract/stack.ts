@@ -52,6 +52,14 @@ export const StackInfo = z.strictObject({
 });
 export type StackInfo = z.infer<typeof StackInfo>;
 
+/** A stack of a menu. */
+export interface StackName {
+  readonly stack_id: string;
+  readonly stack_name: string;
+  /** `null`: the caller. */
+  readonly owner: string | null;
+}
+
 /** A stack in a list. */
 export interface StackSummary {
   readonly stack_id: string;

@@ -38,8 +38,9 @@ describe.skipIf(!CAN_RUN_CHROMIUM)('a person at the pages', () => {
     const { page } = tab;
     await signIn(tab, server.url, key);
     await page.getByRole('searchbox').fill('linear');
-    expect(await page.locator('.row:visible').count()).toBe(1);
-    expect(await page.getByText('Stripe', { exact: true }).isVisible()).toBe(false);
+    await page.waitForURL(/q=linear/);
+    expect(await page.locator('.row').count()).toBe(1);
+    expect(await page.getByText('Stripe', { exact: true }).count()).toBe(0);
     await page.locator('details.account summary').click();
     await page.getByRole('button', { name: 'Sign out' }).click();
     await page.waitForURL(/sign-in/);

@@ -1,27 +1,46 @@
-/** The list of services: search, what is connected, and hostile names. */
+/** The list of services: what is connected and needs attention, stacks, search, and hostile names. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { POPULAR_SERVICES } from '../../src/web/pages/services/catalogue.tsx';
 import { startPages } from '../kit/http/page_client.ts';
 import { INTRANET } from '../kit/vault/custom_service.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 
+const LINEAR = { service_id: 'linear', credentials: { linear_api_key: `lin_api_${'a'.repeat(40)}` } };
 const HOSTILE = `"><script>alert(1)</script><img src=x onerror=alert(1)>'&`;
 
-test('a user without credentials sees what to do next and all services, and one with credentials sees them first', async () => {
+test('a user without credentials sees what to do next, and one with credentials sees them first', async () => {
   const server = await startPages();
   const browser = await server.signedIn();
   const first = (await browser.get('/dashboard')).text;
   expect(first).toContain('Get started');
+  expect(first).toContain(`${server.url}/mcp`);
   expect(first).toContain('href="/dashboard/tools/linear"');
   expect(first).not.toContain('Connected <span');
-  const credentials = { linear_api_key: `lin_api_${'a'.repeat(40)}` };
-  await server.vault.update(server.caller(), { service_id: 'linear', credentials });
+  const { credential_id } = await server.vault.update(server.caller(), LINEAR);
   const second = (await browser.get('/dashboard')).text;
   expect(second).not.toContain('Get started');
-  expect(second.indexOf('/dashboard/tools/linear')).toBeLessThan(second.indexOf('Available'));
-  expect(second.match(/\/dashboard\/tools\/linear"/g)).toHaveLength(1);
+  expect(second).not.toContain('Needs attention');
+  expect(second.indexOf(`/dashboard/credentials/${credential_id}"`)).toBeLessThan(second.indexOf('Popular'));
+  expect(second).not.toContain('/dashboard/tools/linear"');
   expect(second).not.toContain('aaaa');
+});
+
+test('every popular service is in the catalogue, and all services are on the pages of the catalogue', async () => {
+  const server = await startPages();
+  const { services } = server.vault;
+  expect(POPULAR_SERVICES.filter((slug) => services.find(slug)?.slug !== slug)).toEqual([]);
+  const browser = await server.signedIn();
+  const listed = new Set<string>();
+  for (let path: string | undefined = '/dashboard?page=1'; path !== undefined; ) {
+    const { text } = await browser.get(path);
+    for (const [, slug = ''] of text.matchAll(/href="\/dashboard\/tools\/(\w+)"/g)) listed.add(slug);
+    path = /href="([^"]+)">Next/.exec(text)?.[1]?.replaceAll('&amp;', '&');
+  }
+  expect([...listed].sort()).toEqual(services.list().map(({ slug }) => slug));
+  for (const page of ['0', '99999', '-1', 'x', '%00'])
+    expect((await browser.get(`/dashboard?page=${page}`)).status).toBe(200);
 });
 
 test('a search finds services by name without scripts, and shows what does not match in no result', async () => {
@@ -30,7 +49,62 @@ test('a search finds services by name without scripts, and shows what does not m
   expect(text).toContain('/dashboard/tools/linear"');
   expect(text).not.toContain('/dashboard/tools/stripe"');
   const none = (await browser.get('/dashboard?q=qqqqzzzz')).text;
-  expect(none).toContain('<div class="no-match" data-filter-empty="">');
+  expect(none).toContain('No service matches');
+});
+
+test('what needs attention is listed: expired, soon to expire, incomplete and rejected credentials, and requests', async () => {
+  const home = temporaryFolder();
+  mkdirSync(join(home, 'services'), { recursive: true });
+  writeFileSync(join(home, 'services', 'intranet.json'), JSON.stringify(INTRANET));
+  let days = 0;
+  const server = await startPages({ home, now: () => new Date(Date.now() + days * 86_400_000) });
+  const expires_at = new Date(Date.now() + 20 * 86_400_000).toISOString();
+  await server.vault.update(server.caller(), { ...LINEAR, expires_at });
+  const datadog = { service_id: 'datadog', credentials: { datadog_api_key: 'a'.repeat(32) } };
+  await server.vault.update(server.caller(), datadog);
+  const browser = await server.signedIn({ scopes: ['credentials:read', 'approvals:decide'] });
+  const attention = async () =>
+    /Needs attention.*?<\/section>/s.exec((await browser.get('/dashboard')).text)?.[0] ?? '';
+  expect(await attention()).toContain('A required field is missing.');
+  expect(await attention()).not.toContain('Linear');
+  days = 7;
+  expect(await attention()).toMatch(/Linear.*Rotate it in time.*Expires <time/s);
+  expect(await attention()).not.toContain('for your decision');
+  const access = { service_id: 'stripe', reason: 'Refunds' };
+  await server.vault.approvals.access.request({ ...server.caller(), edge: 'mcp' }, access);
+  expect(await attention()).toContain('A request waits for your decision');
+  const program = await server.signedIn({ scopes: ['credentials:read'] });
+  expect((await program.get('/dashboard')).text).not.toContain('for your decision');
+});
+
+test('the stack of the query is shown and gets the credential, and an invisible one does not exist', async () => {
+  const server = await startPages();
+  const owner = await server.signedIn({ user: 'ann' });
+  expect((await owner.get('/dashboard')).text).not.toContain('class="popup"');
+  await owner.get('/dashboard/stacks');
+  const path = (await owner.post('/dashboard/stacks', { stack_name: HOSTILE })).location ?? '';
+  const stack = path.split('/').at(-1) ?? '';
+  const own = (await owner.get('/dashboard')).text;
+  expect(own).toContain(`href="/dashboard?stack=${stack}"`);
+  expect(own).not.toContain('<script>alert');
+  expect((await owner.get(`/dashboard?stack=${stack}`)).text).toContain(
+    `href="/dashboard/tools/linear?stack=${stack}"`,
+  );
+  const stored = { 'value.linear_api_key': `lin_api_${'a'.repeat(40)}` };
+  expect((await owner.post('/dashboard/tools/linear', { ...stored, stack: 'unknown' })).status).toBe(400);
+  const { location } = await owner.post('/dashboard/tools/linear', { ...stored, stack });
+  expect((await owner.get(`/dashboard?stack=${stack}`)).text).toContain(`${location}"`);
+  expect((await owner.get('/dashboard')).text).not.toContain(`${location}"`);
+  const other = await server.signedIn({ user: 'bob' });
+  for (const unknown of [stack, 'nothing', HOSTILE])
+    expect((await other.get(`/dashboard?stack=${encodeURIComponent(unknown)}`)).status).toBe(404);
+  expect((await other.post('/dashboard/tools/linear', { ...stored, stack })).status).toBe(400);
+  await owner.post(`${path}/share`, { user: 'bob', role: 'use' });
+  const seen = (await other.get(`/dashboard?stack=${stack}`)).text;
+  expect([seen.includes(`${location}"`), seen.includes('of ann')]).toEqual([true, true]);
+  const limited = await server.signedIn({ user: 'ann', stack_id: stack });
+  expect((await limited.get('/dashboard')).text).toContain(`${location}"`);
+  expect((await limited.get('/dashboard?stack=default')).status).toBe(404);
 });
 
 test('names of services, credentials, users and searches are text, never HTML', async () => {

@@ -46,16 +46,28 @@ export class Approvals {
    */
   async list(caller: Caller, organization?: string): Promise<readonly Approval[]> {
     const { keyring, actor } = await this.#authorize(caller, organization);
-    const requests = await this.#requests.list(keyring);
     const pending = [
       ...(await this.#destinations.list(keyring, actor)),
+      ...(await this.#pendingRequests(keyring, actor)),
+    ];
+    return newestVisible(actor, pending);
+  }
+
+  /** As `list`, without destinations, which are found by reading all credentials: the status of each reports it too. */
+  async listRequests(caller: Caller): Promise<readonly Approval[]> {
+    const { keyring, actor } = await this.#authorize(caller, undefined);
+    return newestVisible(actor, await this.#pendingRequests(keyring, actor));
+  }
+
+  async #pendingRequests(keyring: OrganizationKeyring, actor: Caller): Promise<readonly Approval[]> {
+    const requests = await this.#requests.list(keyring);
+    return [
       ...(await this.#values.list(keyring, actor)),
       ...(await this.access.list(keyring, actor)),
       ...requests
         .filter(({ meta }) => meta.state === 'pending')
         .map((found) => describeUseApproval(found, actor.organization)),
     ];
-    return newestVisible(actor, pending);
   }
 
   /** Approvals of requests that permit uses, and those that were decided on and have not expired; else as `list`. */

@@ -13,6 +13,7 @@ import {
   StackChange,
   StackCreate,
   type StackInfo,
+  type StackName,
 } from '../../contract/stack.ts';
 import { parseInput } from '../../contract/validation.ts';
 import type { VaultDependencies } from '../dependencies.ts';
@@ -50,6 +51,14 @@ export class Stacks {
     const own = await this.#records.list(keyring, caller.user);
     const shared = await this.#guard.access.sharedWith(keyring, caller);
     return this.#views.list(caller, keyring, [...own, ...shared]);
+  }
+
+  /** As `list`, without what is in the stacks: reads no credential. */
+  async names(caller: Caller): Promise<readonly StackName[]> {
+    const keyring = await this.#guard.authorize(caller, 'credentials:read', NO_SINGLE_STACK);
+    const own = await this.#records.list(keyring, caller.user);
+    const shared = await this.#guard.access.sharedWith(keyring, caller);
+    return this.#views.names(caller, [...own, ...shared]);
   }
 
   async get(caller: Caller, stack_id: string): Promise<StackInfo> {

@@ -1,7 +1,7 @@
 /** Stacks as callers see them: with all services in them, sorted. */
 import { setImmediate as yieldToEventLoop } from 'node:timers/promises';
 import { type Caller, canUseService, DEFAULT_STACK } from '../../contract/caller.ts';
-import type { StackInfo, StackRight } from '../../contract/stack.ts';
+import type { StackInfo, StackName, StackRight } from '../../contract/stack.ts';
 import { storedServices } from '../credentials/connected_services.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import { isStackAllowed } from '../guard.ts';
@@ -45,6 +45,20 @@ export class StackViews {
       await yieldToEventLoop();
     }
     return shown;
+  }
+
+  /** As `list`, by name; `default` is first. */
+  names({ user, stack }: Caller, found: readonly StackMeta[]): readonly StackName[] {
+    const others = found
+      .filter(({ stack_id }) => stack_id !== DEFAULT_STACK)
+      .map(({ stack_id, stack_name, user: owner }) => ({
+        stack_id,
+        stack_name,
+        owner: owner === user ? null : owner,
+      }))
+      .sort((a, b) => a.stack_name.localeCompare(b.stack_name));
+    const all = [{ stack_id: DEFAULT_STACK, stack_name: DEFAULT_STACK, owner: null }, ...others];
+    return all.filter(({ stack_id }) => stack === undefined || stack === stack_id);
   }
 
   /** The stack, without services that the caller may not use. */

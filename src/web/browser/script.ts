@@ -1,15 +1,14 @@
 /**
- * What the pages do better with scripts: show a password, copy, relative times, filter as you type, dialogs. Every page works
- * without it. Sends nothing but the request for the page of a dialog, and keeps nothing.
+ * What the pages do better with scripts: show a password, copy, relative times, search as you type, dialogs. Every page works
+ * without it. Sends nothing but requests for pages of this server, and keeps nothing.
  */
 import { showRelativeTime } from './relative_time.ts';
 
 document.documentElement.classList.add('js');
 
 for (const input of document.querySelectorAll<HTMLInputElement>('input[data-reveal]')) addRevealButton(input);
-for (const time of document.querySelectorAll('time[data-relative]'))
-  showRelativeTime(time as HTMLTimeElement);
-for (const input of document.querySelectorAll<HTMLInputElement>('input[data-filter]')) filterAsYouType(input);
+for (const input of document.querySelectorAll<HTMLInputElement>('input[data-search]')) searchAsYouType(input);
+showRelativeTimes(document);
 
 document.addEventListener('click', (event) => {
   const target = event.target instanceof Element ? event.target : undefined;
@@ -20,9 +19,20 @@ document.addEventListener('click', (event) => {
     event.preventDefault();
     void openDialog(link);
   }
-  const account = document.querySelector<HTMLDetailsElement>('details.account[open]');
-  if (account && target && !account.contains(target)) account.open = false;
+  for (const popup of document.querySelectorAll<HTMLDetailsElement>('details.popup[open]'))
+    if (target && !popup.contains(target)) popup.open = false;
 });
+
+document.addEventListener('keydown', (event) => {
+  const popup = document.querySelector<HTMLDetailsElement>('details.popup[open]');
+  if (event.key !== 'Escape' || popup === null) return;
+  popup.open = false;
+  popup.querySelector('summary')?.focus();
+});
+
+function showRelativeTimes(within: ParentNode): void {
+  for (const time of within.querySelectorAll<HTMLTimeElement>('time[data-relative]')) showRelativeTime(time);
+}
 
 function addRevealButton(input: HTMLInputElement): void {
   const button = document.createElement('button');
@@ -58,33 +68,31 @@ async function copyText(button: HTMLElement): Promise<void> {
   }, 1500);
 }
 
-/** Hides the elements of the list whose text does not contain every part of the query. */
-function filterAsYouType(input: HTMLInputElement): void {
-  const list = document.getElementById(input.dataset.filter ?? '');
-  if (list === null) return;
-  const items = [...list.querySelectorAll<HTMLElement>('[data-filter-text]')];
-  const groups = [...list.querySelectorAll<HTMLElement>('[data-filter-group]')];
-  const empty = list.querySelector<HTMLElement>('[data-filter-empty]');
-  const loaded_query = input.value;
-  const filter = () => {
-    const parts = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-    for (const item of items) {
-      const text = item.dataset.filterText?.toLowerCase() ?? '';
-      item.hidden = !parts.every((part) => text.includes(part));
-    }
-    for (const group of groups) {
-      const shown = group.querySelectorAll('[data-filter-text]:not([hidden])').length;
-      group.hidden = shown === 0;
-      const count = group.querySelector('.count');
-      if (count) count.textContent = String(shown);
-    }
-    if (empty) empty.hidden = groups.some((group) => !group.hidden);
+const TYPING_PAUSE_MS = 120;
+
+/** Replaces the element with the id in `data-search` by that of the page of the search, while a person types. */
+function searchAsYouType(input: HTMLInputElement): void {
+  const { form, dataset } = input;
+  let timer: number | undefined;
+  let latest = 0;
+  const search = async (): Promise<void> => {
+    if (form === null) return;
+    const number = ++latest;
+    const fields = [...new FormData(form)].map(([name, value]) => [name, String(value)]);
+    const url = `${form.action}?${new URLSearchParams(fields)}`;
+    const response = await fetch(url, { headers: { accept: 'text/html' } });
+    const page = new DOMParser().parseFromString(await response.text(), 'text/html');
+    const [shown, found] = [document, page].map((one) => one.getElementById(dataset.search ?? ''));
+    // A response to an earlier text may arrive late. Without results, as after a sign-out, Enter opens the page.
+    if (number !== latest || !shown || !found) return;
+    shown.replaceWith(document.importNode(found, true));
+    showRelativeTimes(document);
+    history.replaceState(null, '', url);
   };
-  // The page shows the results of its own query: without it, all of them have to be loaded.
   input.addEventListener('input', () => {
-    if (loaded_query === '') filter();
+    clearTimeout(timer);
+    timer = window.setTimeout(() => void search().catch(() => undefined), TYPING_PAUSE_MS);
   });
-  if (loaded_query === '' && input.value !== '') filter();
 }
 
 /** Shows the confirmation of another page as a dialog; on any failure the browser goes to that page. */

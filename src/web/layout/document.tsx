@@ -68,9 +68,9 @@ const Header: FC<{ readonly view: View; readonly section: Section | undefined }>
               ))}
             </ul>
           </nav>
-          <details class="account">
+          <details class="account popup">
             <summary>
-              <span class="account-name">{view.session.caller.user}</span>
+              <span class="popup-name">{view.session.caller.user}</span>
             </summary>
             <div class="menu">
               <p class="menu-text">

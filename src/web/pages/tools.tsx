@@ -1,10 +1,11 @@
 /** The page of a service: its credentials, and a place to enter the values of another one. Never shows a value. */
 import type { FC } from 'hono/jsx';
-import type { Caller } from '../../contract/caller.ts';
+import { type Caller, DEFAULT_STACK } from '../../contract/caller.ts';
 import type { CredentialInfo, CredentialStatus } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { LIST_PAGE_MAX } from '../../contract/limits.ts';
 import type { Service } from '../../contract/service/service.ts';
+import type { StackName } from '../../contract/stack.ts';
 import {
   EXPIRES_FIELD,
   type FieldProblem,
@@ -19,6 +20,7 @@ import { CredentialStateBadge } from '../layout/states.tsx';
 import { definePage, type PageContext, type PageParts, textOf } from '../page.ts';
 import { redirectTo, showPage } from '../respond.tsx';
 import { credentialPath, isRefusal, refusalStatus, statusOf } from './credentials/lookup.ts';
+import { servicesPath, stackLabel } from './services/stack_switch.tsx';
 
 const PATH = '/dashboard/tools/:service_id';
 
@@ -50,7 +52,15 @@ async function storeNew(
   sent: FormData,
 ): Promise<string> {
   const name = textOf(sent, 'name');
-  const named = { service_id: service.slug, ...(name === '' ? {} : { name }) };
+  const stack_id = textOf(sent, 'stack');
+  // The vault creates a stack of an unknown name; a person creates one on its own page.
+  if (stack_id !== '' && !(await vault.stacks.names(caller)).some((stack) => stack.stack_id === stack_id))
+    throw new VaultError('INVALID_INPUT', 'There is no such stack. Choose another one.');
+  const named = {
+    service_id: service.slug,
+    ...(name === '' ? {} : { name }),
+    ...(stack_id === '' ? {} : { stack_id }),
+  };
   const before = await vault.status(caller, named);
   if (before.status !== 'missing')
     throw new VaultError(
@@ -82,6 +92,7 @@ async function showService(
   refusal?: VaultError,
 ): Promise<Response> {
   const { caller, csrf } = c.var;
+  const stacks = await vault.stacks.names(caller);
   const { credentials } = await vault.credentials.page(caller, { service_id: service.slug }, LIST_PAGE_MAX);
   const stored = await Promise.all(
     credentials.map(async (info) => ({ info, status: await statusOf(vault, caller, info) })),
@@ -90,6 +101,8 @@ async function showService(
     <ServicePage
       service={service}
       stored={stored}
+      stacks={stacks}
+      stack_id={textOf(c.var.form, 'stack') || (c.req.query('stack') ?? '')}
       csrf={csrf}
       user={caller.user}
       problem={refusal && fieldProblem(service.fields, refusal)}
@@ -107,17 +120,20 @@ interface Stored {
 const ServicePage: FC<{
   readonly service: Service;
   readonly stored: readonly Stored[];
+  readonly stacks: readonly StackName[];
+  /** The chosen one; empty for the default one. */
+  readonly stack_id: string;
   readonly csrf: string;
   readonly user: string;
   readonly problem: FieldProblem | undefined;
-}> = ({ service, stored, csrf, user, problem }) => {
+}> = ({ service, stored, stacks, stack_id, csrf, user, problem }) => {
   const { slug, name, description, homepage, docs_url } = service;
   return (
     <>
       <PageHeading
         title={name}
         text={description}
-        back={{ href: '/dashboard', label: 'Services' }}
+        back={{ href: servicesPath(stack_id || DEFAULT_STACK), label: 'Services' }}
         logo={<Logo service_id={slug} name={name} />}
       />
       <p class="service-links">
@@ -138,7 +154,11 @@ const ServicePage: FC<{
         <ProblemMessage problem={problem} />
         <StoreFields
           service={service}
-          needs_name={stored.some(({ info }) => info.name === null)}
+          stacks={stacks}
+          stack_id={stack_id}
+          needs_name={stored.some(
+            ({ info }) => info.name === null && info.stack_id === (stack_id || DEFAULT_STACK),
+          )}
           csrf={csrf}
           problem={problem}
         />
@@ -149,11 +169,13 @@ const ServicePage: FC<{
 
 const StoreFields: FC<{
   readonly service: Service;
+  readonly stacks: readonly StackName[];
+  readonly stack_id: string;
   /** The credential without a name exists. */
   readonly needs_name: boolean;
   readonly csrf: string;
   readonly problem: FieldProblem | undefined;
-}> = ({ service, needs_name, csrf, problem }) => (
+}> = ({ service, stacks, stack_id, needs_name, csrf, problem }) => (
   <PostForm
     action={`/dashboard/tools/${encodeURIComponent(service.slug)}`}
     csrf={csrf}
@@ -161,6 +183,15 @@ const StoreFields: FC<{
   >
     <Alternatives service={service} />
     <ServiceFields fields={service.fields} problem={problem} />
+    {stacks.length > 1 && (
+      <Field
+        name="stack"
+        label="Stack"
+        required
+        options={stacks.map((stack) => ({ value: stack.stack_id, label: stackLabel(stack) }))}
+        value={stack_id || DEFAULT_STACK}
+      />
+    )}
     <Field
       name="name"
       label="Name"
