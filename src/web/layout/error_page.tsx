@@ -26,7 +26,7 @@ const ErrorPage: FC<{ readonly error: PublicError; readonly has_services: boolea
   error,
   has_services,
 }) => (
-  <div class="empty">
+  <div class="outcome">
     <h1>{errorTitle(error)}</h1>
     <p>{error.message}</p>
     <p class="muted small">
