@@ -18,6 +18,8 @@ export interface OidcOptions {
   /** What the person decides. Default: all scopes. */
   readonly decide?: 'all' | 'fewer_scopes' | 'deny';
   readonly redirect_uris?: readonly string[];
+  readonly client_auth?: 'client_secret_post' | 'client_secret_basic';
+  readonly device_code_seconds?: number;
   /** Whether each refresh returns another refresh token, and the use of an earlier one ends the access. Default: yes. */
   readonly rotates?: boolean;
   /** Called before the response of the token endpoint is sent; the response waits for it. */
@@ -31,11 +33,14 @@ export interface OidcServer {
   readonly refused: Map<string, number>;
   /** Follows the redirects of an authorization URL as a browser; returns the URL of the callback, which it does not request. */
   approve(authorization_url: string): Promise<URL>;
+  /** Enters the code of a device at its page as a person does, and confirms or declines it. */
+  enterCode(verification_uri: string, user_code: string, decision?: 'confirm' | 'abort'): Promise<void>;
 }
 
 /** Port 443 of `auth.acme.test` leads to it until the test ends. */
 export async function startOidcProvider(options: OidcOptions = {}): Promise<OidcServer> {
   const { access_token_seconds = 3600, decide = 'all', rotates = true, beforeTokens } = options;
+  const { client_auth = 'client_secret_post', device_code_seconds = 600 } = options;
   const { default: OidcProvider } = await import('oidc-provider');
   const provider = new OidcProvider(OIDC_ISSUER, {
     clients: [
@@ -50,7 +55,7 @@ export async function startOidcProvider(options: OidcOptions = {}): Promise<Oidc
           'urn:ietf:params:oauth:grant-type:device_code',
         ],
         response_types: ['code'],
-        token_endpoint_auth_method: 'client_secret_post',
+        token_endpoint_auth_method: client_auth,
         application_type: 'native',
       },
     ],
@@ -69,7 +74,7 @@ export async function startOidcProvider(options: OidcOptions = {}): Promise<Oidc
     ttl: {
       AccessToken: access_token_seconds,
       ClientCredentials: access_token_seconds,
-      DeviceCode: 600,
+      DeviceCode: device_code_seconds,
       Grant: 86_400,
       IdToken: 3_600,
       Interaction: 600,
@@ -100,7 +105,13 @@ export async function startOidcProvider(options: OidcOptions = {}): Promise<Oidc
     await provider.interactionFinished(message, response, result, { mergeWithLastSubmission: true });
   });
   const { port } = server.address() as AddressInfo;
-  return { provider, granted, refused, approve: (url) => followRedirects(url, port) };
+  return {
+    provider,
+    granted,
+    refused,
+    approve: (url) => approveAt(port, url),
+    enterCode: (uri, code, decision = 'confirm') => enterCodeAt(port, uri, code, decision),
+  };
 }
 
 interface Interaction {
@@ -129,41 +140,86 @@ async function interactionResult(
 
 const REDIRECTS_MAX = 10;
 
-async function followRedirects(start: string, port: number): Promise<URL> {
-  const cookies = new Map<string, string>();
-  let url = new URL(start);
-  for (let redirects = 0; redirects < REDIRECTS_MAX && url.host === OIDC_HOST; redirects++) {
-    const { location, set_cookie, body } = await get(url, port, cookies);
-    for (const cookie of set_cookie) {
-      const [name = '', value = ''] = cookie.split(';')[0]?.split('=') ?? [];
-      cookies.set(name, value);
-    }
-    if (location === undefined) throw new Error(`the provider did not redirect: ${body}`);
-    url = new URL(location, url);
+interface Page {
+  /** The last URL, which is not requested if it is of another host. */
+  readonly url: URL;
+  readonly body: string;
+}
+
+/** A browser that keeps cookies and follows the redirects of the provider. */
+class Browser {
+  readonly #port: number;
+  readonly #cookies = new Map<string, string>();
+
+  constructor(port: number) {
+    this.#port = port;
   }
+
+  async open(start: URL, form?: Readonly<Record<string, string>>): Promise<Page> {
+    let url = start;
+    let body = '';
+    let sent_form = form;
+    for (let redirects = 0; redirects < REDIRECTS_MAX && url.host === OIDC_HOST; redirects++) {
+      const response = await this.#send(url, sent_form);
+      sent_form = undefined;
+      body = response.body;
+      for (const cookie of response.set_cookie) {
+        const [name = '', value = ''] = cookie.split(';')[0]?.split('=') ?? [];
+        this.#cookies.set(name, value);
+      }
+      if (response.location === undefined) break;
+      url = new URL(response.location, url);
+    }
+    return { url, body };
+  }
+
+  #send(url: URL, form: Readonly<Record<string, string>> | undefined) {
+    const cookie = [...this.#cookies].map((pair) => pair.join('=')).join('; ');
+    const body = form === undefined ? undefined : new URLSearchParams(form).toString();
+    const headers = {
+      host: OIDC_HOST,
+      cookie,
+      ...(body === undefined ? {} : { 'content-type': 'application/x-www-form-urlencoded' }),
+    };
+    const options = { host: '127.0.0.1', port: this.#port, servername: OIDC_HOST, ca: TEST_CA_CERT };
+    const method = body === undefined ? 'GET' : 'POST';
+    const path = url.pathname + url.search;
+    return new Promise<{ location: string | undefined; set_cookie: string[]; body: string }>(
+      (resolve, reject) => {
+        const sent = request({ ...options, method, path, headers }, (response) => {
+          let text = '';
+          response.setEncoding('utf8').on('data', (part: string) => {
+            text += part;
+          });
+          response.on('end', () =>
+            resolve({
+              location: response.headers.location,
+              set_cookie: response.headers['set-cookie'] ?? [],
+              body: text,
+            }),
+          );
+        });
+        sent.on('error', reject).end(body);
+      },
+    );
+  }
+}
+
+async function approveAt(port: number, authorization_url: string): Promise<URL> {
+  const { url, body } = await new Browser(port).open(new URL(authorization_url));
+  if (url.host === OIDC_HOST) throw new Error(`the provider did not redirect: ${body}`);
   return url;
 }
 
-function get(url: URL, port: number, cookies: ReadonlyMap<string, string>) {
-  const cookie = [...cookies].map((pair) => pair.join('=')).join('; ');
-  return new Promise<{ location: string | undefined; set_cookie: string[]; body: string }>(
-    (resolve, reject) => {
-      const options = { host: '127.0.0.1', port, servername: OIDC_HOST, ca: TEST_CA_CERT };
-      const path = url.pathname + url.search;
-      const sent = request({ ...options, path, headers: { host: OIDC_HOST, cookie } }, (response) => {
-        let body = '';
-        response.setEncoding('utf8').on('data', (text: string) => {
-          body += text;
-        });
-        response.on('end', () =>
-          resolve({
-            location: response.headers.location,
-            set_cookie: response.headers['set-cookie'] ?? [],
-            body,
-          }),
-        );
-      });
-      sent.on('error', reject).end();
-    },
-  );
+async function enterCodeAt(
+  port: number,
+  verification_uri: string,
+  user_code: string,
+  decision: 'confirm' | 'abort',
+): Promise<void> {
+  const browser = new Browser(port);
+  const url = new URL(verification_uri);
+  const { body } = await browser.open(url);
+  const xsrf = /name="xsrf" value="([^"]*)"/.exec(body)?.[1] ?? '';
+  await browser.open(url, { xsrf, user_code, [decision]: 'yes' });
 }
