@@ -1,6 +1,7 @@
 /** The caller of a vault operation and its permissions. An edge creates it; the guard trusts it. */
 import * as z from 'zod';
 import { VaultError } from './errors.ts';
+import type { Secret } from './secret.ts';
 import type { UsePolicy } from './use/policy.ts';
 import { parseInput } from './validation.ts';
 
@@ -100,12 +101,29 @@ export interface TokenIssuer {
   readonly token_types: readonly TokenType[];
   /** Maximum difference of the claims `exp` and `iat`. */
   readonly lifetime_max_seconds: number;
-  /** For the requests to the issuer. */
 }
 
 /** Values of the JWT header `typ`; `none`: it is missing. RFC 9068 requires the first. */
 export const TOKEN_TYPES = ['at+jwt', 'jwt', 'none'] as const;
 export type TokenType = (typeof TOKEN_TYPES)[number];
+
+/** The OpenID Connect provider with which people sign in to the pages. */
+export interface IdentityProvider {
+  /** The exact value of the claim `iss`. */
+  readonly issuer: string;
+  readonly client_id: string;
+  /** `undefined`: a public client, which PKCE alone protects. */
+  readonly client_secret: Secret | undefined;
+  /** How the client sends its secret (RFC 6749, section 2.3.1). */
+  readonly client_auth: 'basic' | 'body';
+  /** The organization of everyone who signs in; never that of the operator. */
+  readonly organization: string;
+  /** API-key users that subjects sign in as. All other subjects are users of their own. */
+  readonly users: ReadonlyMap<string, string>;
+  /** For the button of the sign-in page. */
+  readonly name: string;
+  readonly scopes: readonly string[];
+}
 
 /** The operator of the installation: an unrestricted administrator of the organization `local`. */
 export function isOperator({ organization, scopes, stack, services, tools }: Caller): boolean {

@@ -1,6 +1,6 @@
-/** Fetches small documents whose address an operator's setting names, such as the keys of an issuer of access tokens. */
+/** Requests for small documents whose address an operator's setting names, such as the keys of an issuer of access tokens. */
 import { decodeContent } from './decoder.ts';
-import type { Egress } from './egress.ts';
+import type { Egress, EgressRequest } from './egress.ts';
 
 export interface DocumentLimits {
   /** For connecting and the whole response, after the host is resolved. */
@@ -19,25 +19,32 @@ export async function fetchDocument(
   egress: Egress,
   url: string,
   headers: Readonly<Record<string, string>>,
-  { time_ms, body_bytes }: DocumentLimits,
+  limits: DocumentLimits,
 ): Promise<{ readonly status: number; readonly body: Buffer }> {
+  return requestDocument(egress, url, { method: 'GET', headers }, limits);
+}
+
+/** As `fetchDocument`, with any method and a body. */
+export async function requestDocument(
+  egress: Egress,
+  url: string,
+  { headers, ...request }: Pick<EgressRequest, 'method' | 'headers' | 'body'>,
+  { time_ms, body_bytes }: DocumentLimits,
+): Promise<{ readonly status: number; readonly type: string | undefined; readonly body: Buffer }> {
   const { origin, pathname, search } = new URL(url);
   const response = await egress.request(await egress.resolve(origin), {
-    method: 'GET',
+    ...request,
     path: pathname + search,
     headers: { 'user-agent': 'keyhold', ...headers, 'accept-encoding': 'gzip' },
     timeout_ms: time_ms,
   });
-  const [, coding] = response.headers.find(([name]) => name === 'content-encoding') ?? [];
+  const header = (name: string) => response.headers.find(([one]) => one === name)?.[1];
   const chunks: Buffer[] = [];
-  let bytes = 0;
   try {
     const limits = { decoded_bytes: body_bytes, ratio: RATIO_MAX };
-    for await (const chunk of decodeContent(response.body, coding, limits)) {
-      bytes += chunk.length;
+    for await (const chunk of decodeContent(response.body, header('content-encoding'), limits))
       chunks.push(chunk);
-    }
-    return { status: response.status, body: Buffer.concat(chunks, bytes) };
+    return { status: response.status, type: header('content-type'), body: Buffer.concat(chunks) };
   } finally {
     response.discard();
   }

@@ -1,44 +1,11 @@
 /** Parses the settings of the authorization server whose access tokens are accepted. Without them only API keys are. */
 import * as z from 'zod';
-import { UserName } from '../contract/api_key.ts';
-import {
-  LOCAL_ORGANIZATION,
-  OrganizationName,
-  TOKEN_TYPES,
-  type TokenIssuer,
-  type TokenType,
-} from '../contract/caller.ts';
-import { TOKEN_LIFETIME_MAX_SECONDS, TOKEN_SETTING_ENTRIES_MAX } from '../contract/limits.ts';
-import { isSecureUrl } from '../io/server_url.ts';
+import { TOKEN_TYPES, type TokenIssuer, type TokenType } from '../contract/caller.ts';
+import { TOKEN_LIFETIME_MAX_SECONDS } from '../contract/limits.ts';
 import { invalidSetting, parseEnvironment } from './environment.ts';
+import { ISSUED_NAME_PATTERN, issuedOrganization, list, mappedUsers, secureUrl } from './issuer.ts';
 
-const SECURE = 'an https URL without user, query and fragment (http for this machine only)';
-/** Names that an issuer gives: printable ASCII without blanks, quotes and backslashes. */
-const ISSUED_NAME_PATTERN = /^[\x21\x23-\x5b\x5d-\x7e]{1,255}$/;
 const LIFETIME_PATTERN = /^[1-9]\d{0,7}$/;
-
-/** RFC 8414, section 2: an issuer has neither a query nor a fragment. */
-const secureUrl = z
-  .string()
-  .refine((text) => isSecureUrl(text) && !/[?#\s]/.test(text), `must be ${SECURE}`)
-  .optional();
-
-/** Elements with commas between them. */
-const list = <Element>(schema: z.ZodType<Element, string>, rule: string) =>
-  z
-    .string()
-    .transform((text) => text.split(',').map((element) => schema.safeParse(element.trim())))
-    .refine(
-      (elements) => elements.length <= TOKEN_SETTING_ENTRIES_MAX && elements.every(({ success }) => success),
-      `${rule}, with commas between them`,
-    )
-    .transform((elements) => elements.flatMap(({ data }) => (data === undefined ? [] : [data])))
-    .optional();
-
-const MappedUser = z
-  .string()
-  .transform((text) => text.split('='))
-  .pipe(z.tuple([UserName, UserName]));
 
 const OAuthEnvironment = z.object({
   KEYHOLD_OAUTH_ISSUER: secureUrl,
@@ -51,14 +18,8 @@ const OAuthEnvironment = z.object({
     'must be client ids, as in the claim client_id',
   ),
   KEYHOLD_OAUTH_JWKS_URL: secureUrl,
-  KEYHOLD_OAUTH_ORGANIZATION: OrganizationName.refine(
-    (name) => name !== LOCAL_ORGANIZATION,
-    'must be an organization other than "local", which is the operator\'s; keyhold keys create --org NAME makes one',
-  ).optional(),
-  KEYHOLD_OAUTH_USERS: list(MappedUser, 'must be pairs SUBJECT=USER').refine(
-    (pairs) => pairs === undefined || new Set(pairs.map(([subject]) => subject)).size === pairs.length,
-    'must name each subject once',
-  ),
+  KEYHOLD_OAUTH_ORGANIZATION: issuedOrganization,
+  KEYHOLD_OAUTH_USERS: mappedUsers,
   KEYHOLD_OAUTH_CLIENT_SUBJECTS: z.enum(['true', 'false'], 'must be true or false').optional(),
   KEYHOLD_OAUTH_TOKEN_TYPES: list(
     z.string().toLowerCase().pipe(z.enum(TOKEN_TYPES)),

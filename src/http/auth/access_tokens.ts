@@ -3,9 +3,7 @@
  * into a Caller with those of its scopes that a token may grant. Fails closed: a token is rejected if it cannot be
  * verified, including when the issuer's JWKS is unavailable. A token never acts in the organization of the operator.
  */
-import { createHash } from 'node:crypto';
 import { errors, type JWTPayload, jwtVerify } from 'jose';
-import { UserName } from '../../contract/api_key.ts';
 import {
   LOCAL_ORGANIZATION,
   NEW_KEY_SCOPES,
@@ -17,6 +15,7 @@ import { VaultError } from '../../contract/errors.ts';
 import type { Vault } from '../../vault/vault.ts';
 import type { HttpDependencies } from '../dialect.ts';
 import type { Authenticate } from './authenticator.ts';
+import { issuedUser } from './issued_users.ts';
 import { type FetchDocument, JwksClient } from './jwks.ts';
 
 /** Asymmetric only: with an HMAC, a public key could be used as the secret. */
@@ -34,7 +33,6 @@ const ID_TOKEN_CLAIMS = ['nonce', 'at_hash', 'c_hash', 's_hash'];
  * anything, reads the audit log of the organization, creates keys or reveals values: that takes an API key.
  */
 const TOKEN_SCOPES: readonly Scope[] = NEW_KEY_SCOPES;
-const ISSUER_TAG_CHARACTERS = 12;
 
 type OrganizationLookup = Pick<Vault, 'organizations'>;
 
@@ -48,12 +46,11 @@ export function accessTokens(
   fetchDocument: FetchDocument,
 ): Authenticate {
   const keys = new JwksClient(issuer, log, fetchDocument);
-  const tag = createHash('sha256').update(issuer.issuer).digest('hex').slice(0, ISSUER_TAG_CHARACTERS);
   return async (token, edge, request_id) => {
     if (!TOKEN_PATTERN.test(token)) return undefined;
     const claims = await verifyToken(token, issuer, keys, now);
     const organization = await organizationOf(claims, issuer, vault);
-    const user = userOf(claims, issuer, tag);
+    const user = userOf(claims, issuer);
     const scopes = scopesOf(claims, issuer);
     if (scopes.size === 0)
       throw new VaultError('FORBIDDEN', 'The access token has none of the scopes that are known here.', {
@@ -143,13 +140,9 @@ async function organizationOf(
   );
 }
 
-/**
- * The user of a subject: the API-key user that the operator mapped it to, or one of its own. The names of API-key users
- * have no slash, so no issuer can name one of them, nor a user of another issuer.
- */
-function userOf({ sub, client_id, azp }: JWTPayload, issuer: TokenIssuer, tag: string): string {
-  const subject = UserName.safeParse(sub);
-  if (!subject.success)
+function userOf({ sub, client_id, azp }: JWTPayload, issuer: TokenIssuer): string {
+  const user = issuedUser(issuer, sub);
+  if (user === undefined)
     throw new VaultError('FORBIDDEN', 'The subject of the access token cannot be a user here.');
   // RFC 9068, section 5: the subject of a client may collide with that of a user.
   if (!issuer.client_subjects && (sub === client_id || sub === azp))
@@ -157,7 +150,7 @@ function userOf({ sub, client_id, azp }: JWTPayload, issuer: TokenIssuer, tag: s
       'FORBIDDEN',
       'The access token is of a client and not of a user. Set KEYHOLD_OAUTH_CLIENT_SUBJECTS=true to accept it.',
     );
-  return issuer.users.get(subject.data) ?? `oauth/${tag}/${subject.data}`;
+  return user;
 }
 
 /**
