@@ -21,12 +21,14 @@ import { openListener } from '../http/server/listener.ts';
 import { removeServerFile, writeServerFile } from '../io/server_file.ts';
 import { isLoopbackHost } from '../io/server_url.ts';
 import { MCP_PATH, mcpMount } from '../mcp/http.ts';
+import { OidcClient } from '../oauth/oidc_client.ts';
 import { DIALECTS } from '../rest/dialects.ts';
 import { addDocs } from '../rest/openapi/docs.ts';
 import { addOpenApi } from '../rest/openapi/document.ts';
 import { parseEgressSettings } from '../settings/egress.ts';
 import { type HttpSettings, parseHttpSettings } from '../settings/http.ts';
 import { parseOAuthSettings } from '../settings/oauth.ts';
+import { parseOidcSettings } from '../settings/oidc.ts';
 import { parseRetestInterval } from '../settings/retest.ts';
 import type { Vault } from '../vault/vault.ts';
 import { addHome, webMount } from '../web/mount.ts';
@@ -65,6 +67,8 @@ export async function runServer(options: ServeOptions): Promise<void> {
   parseEgressSettings(env, home);
   const retest_ms = parseRetestInterval(env);
   const issuer = parseOAuthSettings(env);
+  const provider = parseOidcSettings(env, home);
+  const oidc = provider && new OidcClient(provider, await app.operatorEgress());
   const tokens =
     issuer === undefined ? undefined : { issuer, fetchDocument: documentsOf(await app.operatorEgress()) };
   const log = await app.log();
@@ -87,7 +91,7 @@ export async function runServer(options: ServeOptions): Promise<void> {
       }
       const public_url = http.public_url ?? toLoopbackUrl(listener.url);
       const parts = { ...partsOf(app, vault), log, version, public_url, now };
-      const http_app = await createApp(parts, http, tokens, metrics);
+      const http_app = await createApp(parts, http, { tokens, oidc }, metrics);
       listener.serve(http_app.fetch);
       announce(home, public_url, log, { url: listener.url, public_url, version });
       printReady(`keyhold listening on ${listener.url}`);
@@ -176,7 +180,7 @@ function documentsOf(egress: Egress): FetchDocument {
 async function createApp(
   parts: HttpDependencies,
   settings: HttpSettings,
-  tokens: TokenSettings | undefined,
+  { tokens, oidc }: { readonly tokens: TokenSettings | undefined; readonly oidc: OidcClient | undefined },
   metrics: Metrics,
 ): Promise<HttpApp> {
   const { public_url } = parts;
@@ -187,7 +191,7 @@ async function createApp(
   const mounts = [
     mcpMount(parts, TOOLS, challenge),
     wellKnownMount(public_url, MCP_PATH, issuer),
-    await webMount(parts, limits),
+    await webMount(parts, { ...limits, oidc }),
   ];
   return createHttpApp(parts, DIALECTS, mounts, {
     limits,

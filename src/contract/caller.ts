@@ -27,6 +27,17 @@ export const NEW_KEY_SCOPES: readonly Scope[] = [
   'stacks:write',
 ];
 
+/**
+ * The permissions of a person who signs in with OpenID Connect: to work with its own credentials, and to decide. All else, such as
+ * creating API keys and sharing, takes an API key that an administrator has made.
+ */
+export const SIGNED_IN_SCOPES: readonly Scope[] = [
+  'credentials:read',
+  'credentials:write',
+  'credentials:use',
+  'approvals:decide',
+];
+
 /** The interface that received the call; `schedule`: the server itself tests a credential again. */
 export type Edge = 'mcp' | 'rest' | 'web' | 'cli' | 'library' | 'schedule';
 
@@ -53,7 +64,7 @@ export interface Caller {
   readonly use_policy?: UsePolicy | undefined;
   /** Random, for the lifetime of one `keyhold mcp` process. Absent: the caller has no session, as over HTTP. */
   readonly session_id?: string | undefined;
-  /** The caller is a person at a page. Only a web session sets it, of the local person or of an API key with `approvals:decide`. */
+  /** The caller is a person at a page. Only a web session sets it: of the local person, an identity provider, or an API key with `approvals:decide`. */
   readonly is_person?: true | undefined;
 }
 
@@ -107,6 +118,12 @@ export interface TokenIssuer {
 export const TOKEN_TYPES = ['at+jwt', 'jwt', 'none'] as const;
 export type TokenType = (typeof TOKEN_TYPES)[number];
 
+/** A person as an identity provider names it. */
+export interface Identity {
+  readonly issuer: string;
+  readonly subject: string;
+}
+
 /** The OpenID Connect provider with which people sign in to the pages. */
 export interface IdentityProvider {
   /** The exact value of the claim `iss`. */
@@ -114,8 +131,6 @@ export interface IdentityProvider {
   readonly client_id: string;
   /** `undefined`: a public client, which PKCE alone protects. */
   readonly client_secret: Secret | undefined;
-  /** How the client sends its secret (RFC 6749, section 2.3.1). */
-  readonly client_auth: 'basic' | 'body';
   /** The organization of everyone who signs in; never that of the operator. */
   readonly organization: string;
   /** API-key users that subjects sign in as. All other subjects are users of their own. */

@@ -231,6 +231,10 @@ export const TESTS_PER_MINUTE_MAX = 120;
 export const WEB_SESSION_AGE_MS = 12 * 60 * 60_000;
 /** How long the file that `keyhold open` makes signs a person in. */
 export const SIGN_IN_TICKET_AGE_MS = 60_000;
+/** How long a sign-in with an identity provider waits for its callback. */
+export const SIGN_IN_ATTEMPT_AGE_MS = 10 * 60_000;
+/** Of one request to the identity provider. */
+export const IDENTITY_PROVIDER_TIMEOUT_MS = 10_000;
 /** A further sign-in of the user ends the oldest session. */
 export const WEB_SESSIONS_PER_USER_MAX = 20;
 /** Of a message that the next page shows. */

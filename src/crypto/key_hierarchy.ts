@@ -95,10 +95,16 @@ export interface VaultKeys {
   readonly index: Buffer;
   /** MAC of the anchor file. */
   readonly anchor: Buffer;
+  /** Encrypts sign-ins that the browser keeps. */
+  readonly sign_in: Buffer;
 }
 
 export function deriveVaultKeys(vault_key: Buffer): VaultKeys {
-  return { index: derive(vault_key, 'organization index'), anchor: derive(vault_key, 'anchor') };
+  return {
+    index: derive(vault_key, 'organization index'),
+    anchor: derive(vault_key, 'anchor'),
+    sign_in: derive(vault_key, 'sign-in'),
+  };
 }
 
 /** HKDF-SHA256 (RFC 5869) without salt: the input is uniformly random. */

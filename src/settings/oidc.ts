@@ -6,7 +6,10 @@ import { invalidSetting, parseEnvironment } from './environment.ts';
 import { ISSUED_NAME_PATTERN, issuedOrganization, mappedUsers, secureUrl } from './issuer.ts';
 import { readSecretSetting } from './secret.ts';
 
-const SECRET_SETTING = 'KEYHOLD_OIDC_CLIENT_SECRET';
+const SECRET = {
+  name: 'KEYHOLD_OIDC_CLIENT_SECRET',
+  file_setting: 'KEYHOLD_OIDC_CLIENT_SECRET_FILE',
+} as const;
 const NAME_MAX_CHARACTERS = 50;
 /** RFC 6749, section 3.3, with blanks or commas between the scopes. */
 const SCOPES_PATTERN =
@@ -18,7 +21,6 @@ const OidcEnvironment = z.object({
     .string()
     .regex(ISSUED_NAME_PATTERN, 'must be the client id that the provider gave, without blanks')
     .optional(),
-  KEYHOLD_OIDC_CLIENT_AUTH: z.enum(['basic', 'post'], 'must be basic or post').optional(),
   KEYHOLD_OIDC_ORGANIZATION: issuedOrganization,
   KEYHOLD_OIDC_USERS: mappedUsers,
   KEYHOLD_OIDC_NAME: z
@@ -45,10 +47,10 @@ export function parseOidcSettings(
   home: string,
 ): IdentityProvider | undefined {
   const env = parseEnvironment(OidcEnvironment, environment);
-  const client_secret = readSecretSetting(environment, SECRET_SETTING, home);
+  const client_secret = readSecretSetting(environment, SECRET, home);
   const set =
     OidcEnvironment.keyof().options.find((name) => env[name] !== undefined) ??
-    (client_secret === undefined ? undefined : SECRET_SETTING);
+    (client_secret === undefined ? undefined : SECRET.name);
   if (set === undefined) return undefined;
   const {
     KEYHOLD_OIDC_ISSUER: issuer,
@@ -63,7 +65,6 @@ export function parseOidcSettings(
     issuer,
     client_id,
     client_secret,
-    client_auth: env.KEYHOLD_OIDC_CLIENT_AUTH === 'post' ? 'body' : 'basic',
     organization,
     users: new Map(env.KEYHOLD_OIDC_USERS ?? []),
     name: env.KEYHOLD_OIDC_NAME ?? new URL(issuer).hostname,

@@ -1,4 +1,4 @@
-/** Reads a secret of the operator from the setting NAME, or from the file that the setting NAME_FILE names. */
+/** Reads a secret of the operator from a setting, or from the file that another setting names. */
 import { readFileSync, statSync } from 'node:fs';
 import { VaultError } from '../contract/errors.ts';
 import { Secret } from '../contract/secret.ts';
@@ -11,8 +11,11 @@ const SECRET_MAX_BYTES = 4096;
  * `undefined` if neither is set. A relative path starts at `home`. Throws INVALID_INPUT if both are set, for a file that cannot
  * be read, and for a secret that is empty, too long, or a reference that was not replaced.
  */
-export function readSecretSetting(env: NodeJS.ProcessEnv, name: string, home: string): Secret | undefined {
-  const file_setting = `${name}_FILE`;
+export function readSecretSetting(
+  env: NodeJS.ProcessEnv,
+  { name, file_setting }: { readonly name: string; readonly file_setting: string },
+  home: string,
+): Secret | undefined {
   const { [name]: text, [file_setting]: file } = env;
   if (text !== undefined && file !== undefined)
     throw invalidSetting(`${name} must not be set too when ${file_setting} is`);

@@ -12,6 +12,7 @@ import { describeFailure } from '../contract/logger.ts';
 import { TICKET_PATH } from '../contract/pages.ts';
 import { RateLimiter, type RateLimits } from '../http/auth/rate_limits.ts';
 import { HttpError } from '../http/error_response.ts';
+import type { OidcClient } from '../oauth/oidc_client.ts';
 import { type Assets, loadAssets } from './browser_files.ts';
 import { sectionsOf } from './layout/document.tsx';
 import { errorContent, errorTitle } from './layout/error_page.tsx';
@@ -20,8 +21,9 @@ import { enterPages } from './pages/enter.tsx';
 import { PAGES } from './pages.ts';
 import { renderPage } from './respond.tsx';
 import { PageCookies } from './session/cookies.ts';
+import { type FindSession, sessionFinder } from './session/current_session.ts';
 import { assertCsrfToken, assertSameOrigin } from './session/request_checks.ts';
-import { addSignIn } from './session/sign_in.tsx';
+import { addSignIn, addSignOut } from './session/sign_in.tsx';
 
 export interface WebOptions extends RateLimits {
   /**
@@ -29,6 +31,8 @@ export interface WebOptions extends RateLimits {
    * the permission, and the code on the page shows a person whose request it is.
    */
   readonly handles_only?: ((request_id: string) => Caller) | undefined;
+  /** People sign in with its provider too. */
+  readonly oidc?: OidcClient | undefined;
 }
 
 export interface WebApp {
@@ -42,10 +46,11 @@ export async function createWebApp(parts: PageParts, options: WebOptions): Promi
   const path_prefix = new URL(parts.public_url).pathname.replace(/\/+$/, '');
   const cookies = new PageCookies(parts.public_url);
   const pages = new Hono<PageEnv>();
-  const { handles_only } = options;
+  const { handles_only, oidc } = options;
+  const findSession = sessionFinder(parts.vault, cookies, oidc?.provider);
   pages.use(
     handles_only === undefined
-      ? requireSession(parts, cookies, options)
+      ? requireSession(findSession, cookies, options)
       : useLocalCaller(handles_only, options),
   );
   for (const { register } of handles_only === undefined ? PAGES : [enterPages]) register(pages, parts);
@@ -67,7 +72,10 @@ export async function createWebApp(parts: PageParts, options: WebOptions): Promi
   });
   addAssets(app, assets);
   app.use(checkPost(parts.public_url));
-  if (handles_only === undefined) addSignIn(app, parts, cookies, options);
+  if (handles_only === undefined) {
+    addSignIn(app, parts, { cookies, findSession, limits: options, oidc });
+    addSignOut(app, parts, cookies);
+  }
   app.route('/', pages);
   app.notFound(() => {
     throw new VaultError('NOT_FOUND', 'There is no page at this address.');
@@ -162,18 +170,18 @@ function useLocalCaller(callerOf: (request_id: string) => Caller, limits: WebOpt
 }
 
 /** Finds the session of the cookie. Without one, the browser goes to the sign-in page. */
-function requireSession(parts: PageParts, cookies: PageCookies, limits: WebOptions) {
+function requireSession(findSession: FindSession, cookies: PageCookies, limits: WebOptions) {
   const requests = new RateLimiter(limits.requests_per_minute, 'Too many requests of this session.');
   return createMiddleware<PageEnv>(async (c, next) => {
-    const token = cookies.sessionToken(c);
-    const session = token && (await parts.vault.web_sessions.find(token, c.env.mount.request_id));
-    if (!token || !session) {
+    const found = await findSession(c);
+    if (found === undefined) {
       const { pathname, search } = new URL(c.req.url);
       const is_get = c.req.method !== 'POST';
       const query =
         is_get && pathname !== '/dashboard' ? `?next=${encodeURIComponent(pathname + search)}` : '';
       return c.redirect(`/dashboard/sign-in${query}`, 303);
     }
+    const { token, session } = found;
     c.set('view', { ...c.var.view, session });
     requests.count(session.id);
     if (c.req.method === 'POST') assertCsrfToken(c.var.form, session.csrf_token);

@@ -21,7 +21,6 @@ const WRONG = Object.entries({
     'https://a.example/?x',
   ],
   KEYHOLD_OIDC_CLIENT_ID: ['', 'two words', 'x'.repeat(256)],
-  KEYHOLD_OIDC_CLIENT_AUTH: ['', 'none', 'private_key_jwt'],
   KEYHOLD_OIDC_ORGANIZATION: ['', 'local', 'Acme'],
   KEYHOLD_OIDC_USERS: ['', 'ana', 'a=b,a=c', 'a=oauth/1/b', 'a=local/me'],
   KEYHOLD_OIDC_NAME: ['', 'x'.repeat(51), 'two\nlines', 'hidden\u200b'],
@@ -61,7 +60,6 @@ describe('parseOidcSettings', () => {
       issuer: 'https://login.example/tenant',
       client_id: 'keyhold',
       client_secret: undefined,
-      client_auth: 'basic',
       organization: 'acme',
       users: new Map(),
       name: 'login.example',
@@ -73,7 +71,6 @@ describe('parseOidcSettings', () => {
     const env = {
       ...REQUIRED,
       KEYHOLD_OIDC_CLIENT_SECRET: ` ${SECRET}\n`,
-      KEYHOLD_OIDC_CLIENT_AUTH: 'post',
       KEYHOLD_OIDC_USERS: 'auth0|1=ana, 2=bob',
       KEYHOLD_OIDC_NAME: 'Acme SSO',
       KEYHOLD_OIDC_SCOPES: 'openid email,profile',
@@ -81,7 +78,6 @@ describe('parseOidcSettings', () => {
     const found = parseOidcSettings(env, '/');
     expect(found?.client_secret?.reveal()).toBe(SECRET);
     expect(found).toMatchObject({
-      client_auth: 'body',
       name: 'Acme SSO',
       scopes: ['openid', 'email', 'profile'],
     });

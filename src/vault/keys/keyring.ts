@@ -76,6 +76,10 @@ export class Keyring {
     return this.#vault.anchor;
   }
 
+  get sign_in_key(): Buffer {
+    return this.#vault.sign_in;
+  }
+
   /** The keys of an organization; `undefined` for an unknown one. */
   async organization(name: string): Promise<OrganizationKeyring | undefined> {
     const known = this.#by_name.get(name);

@@ -1,16 +1,22 @@
 /**
- * The cookies of the pages: the token of the session, and messages for the next page, which are authenticated with a key that
- * is derived from that token. Both are for `/dashboard` only and no script can read them.
+ * The cookies of the pages: the token of the session, a sign-in that waits for its callback, which is encrypted, and messages
+ * for the next page, which are authenticated with a key that is derived from the token. All are for `/dashboard` only and no script can
+ * read them.
  */
 import { createHmac, hash } from 'node:crypto';
 import type { Context } from 'hono';
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
 import * as z from 'zod';
-import { FLASH_MESSAGE_MAX_CHARACTERS, WEB_SESSION_AGE_MS } from '../../contract/limits.ts';
+import {
+  FLASH_MESSAGE_MAX_CHARACTERS,
+  SIGN_IN_ATTEMPT_AGE_MS,
+  WEB_SESSION_AGE_MS,
+} from '../../contract/limits.ts';
 import type { FlashMessage } from '../page.ts';
 import { isSameText } from './request_checks.ts';
 
 const SESSION_NAME = 'keyhold_session';
+const ATTEMPT_NAME = 'keyhold_sign_in';
 const FLASH_NAME = 'keyhold_flash';
 const FLASH_AGE_SECONDS = 60;
 
@@ -44,6 +50,16 @@ export class PageCookies {
   clearSession(c: Context): void {
     deleteCookie(c, this.#name(SESSION_NAME), this.#options);
     deleteCookie(c, this.#name(FLASH_NAME), this.#options);
+  }
+
+  setAttempt(c: Context, sealed: string): void {
+    const options = { ...this.#options, maxAge: SIGN_IN_ATTEMPT_AGE_MS / 1000 };
+    setCookie(c, this.#name(ATTEMPT_NAME), sealed, options);
+  }
+
+  /** The sign-in that waits for its callback, once. */
+  takeAttempt(c: Context): string | undefined {
+    return deleteCookie(c, this.#name(ATTEMPT_NAME), this.#options) || undefined;
   }
 
   /** Adds a message for the next page of the session with this token. */

@@ -2,27 +2,40 @@
 
 import type { Context, Hono } from 'hono';
 import type { FC } from 'hono/jsx';
+import type { IdentityProvider } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { TICKET_PATH } from '../../contract/pages.ts';
 import { RateLimiter, type RateLimits } from '../../http/auth/rate_limits.ts';
 import { isLoopbackHost } from '../../io/server_url.ts';
+import type { OidcClient } from '../../oauth/oidc_client.ts';
 import { Button, Code, Field } from '../layout/components.tsx';
 import { BrandMark } from '../layout/icons.tsx';
 import { type OpenPageEnv, type PageParts, textOf } from '../page.ts';
 import { showPage } from '../respond.tsx';
 import type { PageCookies } from './cookies.ts';
+import type { FindSession } from './current_session.ts';
+import { addOidcSignIn, OidcButton, problemMessage } from './oidc_sign_in.tsx';
 import { assertCsrfToken, assertPrivateConnection, safeNextPath } from './request_checks.ts';
 
 const TITLE = 'Sign in';
+const ENDED = 'You were signed out, because the session has ended or its API key was changed.';
+
+export interface SignInOptions {
+  readonly cookies: PageCookies;
+  readonly findSession: FindSession;
+  readonly limits: RateLimits;
+  readonly oidc: OidcClient | undefined;
+}
 
 export function addSignIn(
   app: Hono<OpenPageEnv>,
-  { vault, public_url }: PageParts,
-  cookies: PageCookies,
-  limits: Pick<RateLimits, 'auth_failures_per_minute'>,
+  parts: PageParts,
+  { cookies, findSession, limits, oidc }: SignInOptions,
 ): void {
+  const { vault, public_url } = parts;
   const failures = new RateLimiter(limits.auth_failures_per_minute, 'Too many failed sign-ins.');
   const is_local = isLoopbackHost(new URL(public_url).hostname);
+  const shared = { is_local, provider: oidc?.provider };
 
   const replaceSession = async (c: Context<OpenPageEnv>, token: string) => {
     const former = cookies.sessionToken(c);
@@ -34,11 +47,12 @@ export function addSignIn(
   app.get('/dashboard/sign-in', async (c) => {
     assertPrivateConnection(c.req.raw.headers, public_url);
     const next = safeNextPath(c.req.query('next'));
-    const token = cookies.sessionToken(c);
-    if (token === undefined) return showPage(c, { title: TITLE }, <SignIn next={next} is_local={is_local} />);
-    if (await vault.web_sessions.find(token, c.env.mount.request_id)) return c.redirect(next, 303);
-    cookies.clearSession(c);
-    return showPage(c, { title: TITLE }, <SignIn next={next} is_local={is_local} has_ended />);
+    const problem = problemMessage(c.req.query('problem'));
+    if (await findSession(c)) return c.redirect(next, 303);
+    const has_ended = cookies.sessionToken(c) !== undefined;
+    if (has_ended) cookies.clearSession(c);
+    const notice = problem ?? (has_ended ? ENDED : undefined);
+    return showPage(c, { title: TITLE }, <SignIn next={next} notice={notice} {...shared} />);
   });
 
   app.post('/dashboard/sign-in', async (c) => {
@@ -54,7 +68,7 @@ export function addSignIn(
       failures.count(address());
       const problem = 'This is not a valid API key. Check that it is complete and was not revoked.';
       const options = { title: TITLE, status: 401 } as const;
-      return showPage(c, options, <SignIn next={next} is_local={is_local} problem={problem} />);
+      return showPage(c, options, <SignIn next={next} problem={problem} {...shared} />);
     }
   });
 
@@ -71,6 +85,13 @@ export function addSignIn(
     return c.redirect('/dashboard', 303);
   });
 
+  if (oidc !== undefined) {
+    const countFailure = (address: string) => failures.count(address);
+    addOidcSignIn(app, parts, { oidc, cookies, limits, countFailure, replaceSession });
+  }
+}
+
+export function addSignOut(app: Hono<OpenPageEnv>, { vault }: PageParts, cookies: PageCookies): void {
   app.post('/dashboard/sign-out', async (c) => {
     const token = cookies.sessionToken(c);
     const session = token && (await vault.web_sessions.find(token, c.env.mount.request_id));
@@ -86,17 +107,20 @@ export function addSignIn(
 const SignIn: FC<{
   readonly next: string;
   readonly is_local: boolean;
+  readonly provider: IdentityProvider | undefined;
+  /** Why the API key was not accepted. */
   readonly problem?: string;
-  readonly has_ended?: boolean;
-}> = ({ next, is_local, problem, has_ended = false }) => (
+  readonly notice?: string | undefined;
+}> = ({ next, is_local, provider, problem, notice }) => (
   <div class="sign-in">
     <BrandMark />
     <h1>Sign in to Keyhold</h1>
-    {has_ended && (
+    {notice && (
       <p class="message message-notice" role="status">
-        You were signed out, because the session has ended or its API key was changed.
+        {notice}
       </p>
     )}
+    {provider && <OidcButton name={provider.name} next={next} />}
     <form method="post" action="/dashboard/sign-in" class="stack">
       <input type="hidden" name="next" value={next} />
       <Field
@@ -108,9 +132,11 @@ const SignIn: FC<{
         error={problem}
         required
         reveal
-        autofocus
+        autofocus={provider === undefined}
       />
-      <Button>Sign in</Button>
+      <Button kind={provider === undefined ? 'primary' : 'secondary'}>
+        Sign in{provider && ' with a key'}
+      </Button>
     </form>
     <p class="muted small">
       {is_local ? (

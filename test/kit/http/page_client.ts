@@ -1,5 +1,6 @@
 /** A browser without scripts: keeps cookies, sends HTML forms with Origin and the CSRF token of the page, follows nothing. */
 import type { CreateKeyInput } from '../../../src/contract/api_key.ts';
+import type { OidcClient } from '../../../src/oauth/oidc_client.ts';
 import { addHome, webMount } from '../../../src/web/mount.ts';
 import { type HttpServerOptions, startHttpServer, type TestHttpServer } from './http_server.ts';
 
@@ -78,11 +79,13 @@ export interface PageServer extends TestHttpServer {
 }
 
 /** Starts a server with the pages, and stops it when the test ends. */
-export async function startPages(options: HttpServerOptions = {}): Promise<PageServer> {
+export async function startPages(
+  options: HttpServerOptions & { readonly oidc?: OidcClient } = {},
+): Promise<PageServer> {
   const limits = { requests_per_minute: 0, auth_failures_per_minute: 0, ...options.settings?.limits };
   const server = await startHttpServer({
     ...options,
-    mounts: async (parts) => [await webMount(parts, limits)],
+    mounts: async (parts) => [await webMount(parts, { ...limits, oidc: options.oidc })],
     settings: { open_routes: [addHome], ...options.settings, limits },
   });
   const browser = () => new PageClient(server.url);

@@ -95,6 +95,7 @@ const UseTarget: FC<{ readonly use: AuditedUse | null }> = ({ use }) => {
 const SIGN_IN_METHODS: Readonly<Record<string, string>> = {
   api_key: 'an API key',
   local: 'keyhold open',
+  oidc: 'OpenID Connect',
 };
 
 /** Such as `GET https://api.github.com/user`. */
