@@ -1,7 +1,7 @@
 /** Reports the added and missing fields of one credential, or of all in a stack. Never decrypts a value. */
 import * as z from 'zod';
 import { describeAccessRequest } from '../src/contract/access_request.ts';
-import type { Caller } from '../src/contract/caller.ts';
+import { type Caller, DEFAULT_STACK } from '../src/contract/caller.ts';
 import { CredentialStatus, CredentialSummary } from '../src/contract/credential.ts';
 import { HANDLE_RETRY_AFTER_MS, HANDLE_STATES, StatusToolInput } from '../src/contract/handle.ts';
 import { defineTool, type ToolResult } from '../src/contract/tool.ts';
@@ -72,12 +72,15 @@ async function describeHandle(
     return { structured: { handle_status, expires_at, retry_after_ms: HANDLE_RETRY_AFTER_MS }, text };
   }
   if (state !== 'done') {
-    const ended = state === 'declined' ? 'The user declined' : 'The page has expired';
-    const text = `${ended}; nothing was stored. If the user still wants it, call store_credential or update_credentials again for a new page.`;
+    const text =
+      state === 'declined'
+        ? 'The user declined; nothing was stored. Do not request it again unless the user wants it.'
+        : 'The page has expired; nothing was stored. When the user is ready, call store_credential or update_credentials again for a new page.';
     return { structured: { handle_status }, text };
   }
-  const input = { service_id, stack_id, name: name ?? undefined };
-  const status = await vault.status(caller, input);
-  const text = await describeStored(vault.services.get(service_id), status, input);
-  return { structured: { handle_status, ...status }, text: `The user has entered the values. ${text}` };
+  const same = { name: name ?? undefined, stack_id: stack_id === DEFAULT_STACK ? undefined : stack_id };
+  const status = await vault.status(caller, { service_id, ...same });
+  const service = vault.services.get(service_id);
+  const text = `The user has entered the values for ${service.name}. ${await describeStored(service, status, same)}`;
+  return { structured: { handle_status, ...status }, text };
 }

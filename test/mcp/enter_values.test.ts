@@ -69,6 +69,10 @@ describe.each(CLIENT_KINDS)('%s over stdio', (kind) => {
     await enter(second.url, { decision: 'decline' });
     const declined = await client.call('get_credential_status', { handle: second.handle });
     expect(declined.structured).toEqual({ handle_status: 'declined' });
+    expect(done.text).toMatch(/entered the values for Linear\. .*call test_credential\.$/);
+    expect(declined.text).toContain('nothing was stored. Do not request it again unless the user wants it.');
+    const unknown = await client.call('get_credential_status', { handle: 'A'.repeat(22) });
+    expect(unknown.text).toMatch(/^NOT_FOUND: .* For a new page, request the values again\.$/);
     const seen = JSON.stringify([result, waiting, done, update, declined]);
     expect(findCanary(seen, canary)).toEqual([]);
     expect(findCanary(client.stderr(), canary)).toEqual([]);

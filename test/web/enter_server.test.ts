@@ -1,5 +1,6 @@
 /** Entering values at the pages of a server: the person signs in as the user of the agent, and every other user sees nothing. */
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { HANDLE_AGE_MS } from '../../src/contract/limits.ts';
 import { MCP_PATH, mcpMount } from '../../src/mcp/http.ts';
 import { addHome, webMount } from '../../src/web/mount.ts';
 import { TOOLS } from '../../tools/catalogue.ts';
@@ -100,6 +101,19 @@ describe.skipIf(!CAN_RUN_CHROMIUM)('a person and an agent of a server', () => {
     await page.waitForURL(url);
     await page.getByRole('heading', { name: 'Not found' }).waitFor();
     expect(await statusOf(handle)).toMatchObject({ handle_status: 'pending' });
+  }, 60_000);
+
+  test('a person who is too late sees that the link has expired, and so does the agent', async () => {
+    const { agent, keyOf, url, handle } = await startWithRequest();
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + HANDLE_AGE_MS });
+    onTestFinished(() => void vi.useRealTimers());
+    const { page } = await browser.open();
+    await page.goto(url);
+    await signInWithKey(page, await keyOf('ana'));
+    await page.getByRole('heading', { name: 'This link has expired' }).waitFor();
+    const { structured, text } = await agent.call('get_credential_status', { handle });
+    expect(structured).toEqual({ handle_status: 'expired' });
+    expect(text).toContain('When the user is ready, call store_credential or update_credentials again');
   }, 60_000);
 
   test('an agent over stdio beside a server gets its URL, and `keyhold open` signs the person in', async () => {

@@ -173,7 +173,8 @@ function hashOf(handle: string): string {
 
 export function noSuchHandle(): VaultError {
   const message = 'There is no such handle. It may be of another user or API key, or have ended an hour ago.';
-  return new VaultError('NOT_FOUND', message);
+  const next = 'For a new page, request the values again.';
+  return new VaultError('NOT_FOUND', message, { next });
 }
 
 /** Nothing was changed. */
