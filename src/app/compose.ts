@@ -12,6 +12,7 @@ import { newRequestId } from '../crypto/request_id.ts';
 import type { Egress } from '../egress/egress.ts';
 import { hostsOfOperator } from '../settings/allowed_hosts.ts';
 import { assertNoReference } from '../settings/environment.ts';
+import { parseCallbackPort } from '../settings/http.ts';
 import { parseSettings, type Settings } from '../settings/settings.ts';
 import type { AccessTokens } from '../use/access_tokens.ts';
 import type { ValueProducer } from '../use/values/value_producer.ts';
@@ -51,6 +52,8 @@ export interface App {
   /** Connects credentials of an open vault with OAuth. Its parts are loaded by the first one. */
   connections(vault: Vault): Connections;
   log(): Promise<ProcessLog>;
+  /** See `parseCallbackPort`. */
+  callbackPort(): number;
   /** Where people enter values for callers of this process. Loaded by the first request for its URL. */
   pages(vault: Vault, version: string): ClosablePages;
   /** Makes the values of uses from the stored ones. Rejects with INVALID_INPUT for an invalid setting. */
@@ -127,6 +130,7 @@ export function compose(options: ComposeOptions): App {
     connections: composeConnections(egress.egress, valueProducer, now),
     calls: (vault) => composeCalls(vault, egress.egress, valueProducer, accessTokens(vault)),
     tests: (vault) => testsWith(() => testsOf(vault)),
+    callbackPort: () => parseCallbackPort(env),
     pages(vault, version) {
       return composePages(this, vault, version, now, page_ports);
     },

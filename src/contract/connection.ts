@@ -86,7 +86,8 @@ export interface Connected {
 
 /** `failed`: `message` has the reason and the next step. */
 export type DeviceState =
-  | { readonly state: 'pending' | 'declined' | 'expired' }
+  | { readonly state: 'pending'; readonly device: StartedDevice }
+  | { readonly state: 'declined' | 'expired' }
   | { readonly state: 'connected'; readonly connected: Connected }
   | { readonly state: 'failed'; readonly message: string };
 

@@ -9,6 +9,9 @@ export interface Pages {
 /** Where the file that `keyhold open` makes sends its ticket: the only path that takes a POST of a local file. */
 export const TICKET_PATH = '/dashboard/sign-in/ticket';
 
+/** Where a provider sends the browser back to after a person has permitted or declined a connection. */
+export const CALLBACK_PATH = '/dashboard/oauth/callback';
+
 /** The page on which a person decides on an approval. */
 export function approvalUrl(base_url: string, id: string): string {
   return `${base_url}/dashboard/approvals/${id}`;
@@ -38,5 +41,5 @@ export function connectUrl(
 
 /** The redirect URI (RFC 6749, section 3.1.2) of all connections: registered at each provider. */
 export function callbackUrl(base_url: string): string {
-  return `${base_url}/dashboard/oauth/callback`;
+  return base_url + CALLBACK_PATH;
 }

@@ -31,7 +31,8 @@ import { TokenRequestError } from './token_request_error.ts';
 interface Device {
   /** Organization and user. */
   readonly owner: string;
-  state: DeviceState;
+  /** `undefined`: the provider has not returned a code yet. */
+  state: DeviceState | undefined;
 }
 
 interface Polling {
@@ -63,11 +64,11 @@ export class DeviceConnections {
   async start(caller: Caller, input: ConnectInput, handle: string | undefined): Promise<StartedDevice> {
     const owner = ownerOf(caller);
     const waiting = [...this.#devices.values()].filter(
-      (one) => one.owner === owner && one.state.state === 'pending',
+      (one) => one.owner === owner && (one.state === undefined || one.state.state === 'pending'),
     );
     if (waiting.length >= CONNECTIONS_PENDING_PER_USER_MAX) throw tooManyConnections();
     const device_id = randomUUID();
-    const device: Device = { owner, state: { state: 'pending' } };
+    const device: Device = { owner, state: undefined };
     this.#devices.set(device_id, device);
     try {
       return await this.#start(caller, input, handle, device_id, device);
@@ -79,7 +80,7 @@ export class DeviceConnections {
 
   state(caller: Caller, device_id: string): DeviceState {
     const device = this.#devices.get(device_id);
-    if (device?.owner !== ownerOf(caller)) throw unknownConnection();
+    if (device?.state === undefined || device.owner !== ownerOf(caller)) throw unknownConnection();
     return device.state;
   }
 
@@ -105,8 +106,7 @@ export class DeviceConnections {
     const age_ms = Math.min(DEVICE_CODE_AGE_MAX_MS, given.expires_in * 1_000);
     const interval_ms = interval_s * 1_000;
     const { device_code } = given;
-    void this.#run(caller, device_id, device, { connection, url, scopes, device_code, interval_ms, age_ms });
-    return {
+    const started = {
       device_id,
       user_code: given.user_code,
       verification_uri: given.verification_uri,
@@ -114,6 +114,9 @@ export class DeviceConnections {
       expires_at: timestampAfter(now(), age_ms) ?? '',
       interval_ms,
     };
+    device.state = { state: 'pending', device: started };
+    void this.#run(caller, device_id, device, { connection, url, scopes, device_code, interval_ms, age_ms });
+    return started;
   }
 
   /** Never rejects. */

@@ -43,6 +43,8 @@ const path = z
   .refine((text) => text !== '', 'must be the path of a PEM file')
   .optional();
 
+const PORT_DEFAULT = 8787;
+
 const HttpEnvironment = z.object({
   KEYHOLD_HOST: z
     .string()
@@ -67,6 +69,11 @@ const HttpEnvironment = z.object({
   KEYHOLD_AUTH_FAILURE_LIMIT: perMinute,
 });
 
+/** The port of redirect URIs where no server runs. Throws INVALID_INPUT for an invalid setting. */
+export function parseCallbackPort(environment: NodeJS.ProcessEnv): number {
+  return parseEnvironment(HttpEnvironment, environment).KEYHOLD_PORT || PORT_DEFAULT;
+}
+
 /** Throws INVALID_INPUT for a setting that is invalid by itself or together with another one. Paths are relative to `home`. */
 export function parseHttpSettings(environment: NodeJS.ProcessEnv, home: string): HttpSettings {
   const env = parseEnvironment(HttpEnvironment, environment);
@@ -77,7 +84,7 @@ export function parseHttpSettings(environment: NodeJS.ProcessEnv, home: string):
   }
   return {
     host: env.KEYHOLD_HOST ?? '127.0.0.1',
-    port: env.KEYHOLD_PORT ?? 8787,
+    port: env.KEYHOLD_PORT ?? PORT_DEFAULT,
     public_url: env.KEYHOLD_PUBLIC_URL,
     allowed_hosts: env.KEYHOLD_ALLOWED_HOSTS ?? [],
     behind_proxy: env.KEYHOLD_BEHIND_PROXY === 'true',

@@ -3,20 +3,21 @@
  * Origin, the fields and the CSRF token. Only the sign-in page and the assets work without a session.
  */
 
-import { randomBytes } from 'node:crypto';
 import { Hono } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import type { Caller } from '../contract/caller.ts';
 import { ERROR_TABLE, toPublicError, VaultError } from '../contract/errors.ts';
 import { describeFailure } from '../contract/logger.ts';
-import { TICKET_PATH } from '../contract/pages.ts';
+import { CALLBACK_PATH, callbackUrl, TICKET_PATH } from '../contract/pages.ts';
 import { RateLimiter, type RateLimits } from '../http/auth/rate_limits.ts';
+import type { HttpDependencies } from '../http/dialect.ts';
 import { HttpError } from '../http/error_response.ts';
 import type { OidcClient } from '../oauth/oidc_client.ts';
 import { type Assets, loadAssets } from './browser_files.ts';
 import { sectionsOf } from './layout/document.tsx';
 import { errorContent, errorTitle } from './layout/error_page.tsx';
 import type { OpenPageEnv, PageEnv, PageParts, View } from './page.ts';
+import { callbackPages } from './pages/connect/callback.tsx';
 import { enterPages } from './pages/enter.tsx';
 import { PAGES } from './pages.ts';
 import { renderPage } from './respond.tsx';
@@ -26,13 +27,21 @@ import { assertCsrfToken, assertSameOrigin } from './session/request_checks.ts';
 import { addSignIn, addSignOut } from './session/sign_in.tsx';
 
 export interface WebOptions extends RateLimits {
-  /**
-   * Serves only the pages of handles, to this caller and without a sign-in: for a listener on loopback. The handle in the URL is
-   * the permission, and the code on the page shows a person whose request it is.
-   */
-  readonly handles_only?: ((request_id: string) => Caller) | undefined;
+  readonly local?: LocalPageOptions | undefined;
   /** People sign in with its provider too. */
   readonly oidc?: OidcClient | undefined;
+}
+
+/**
+ * Serves only the pages of handles and of callbacks, without a sign-in: for listeners on loopback. The handle in the URL is the
+ * permission, and the code on the page shows a person whose request it is; a callback has the state of RFC 6749.
+ */
+export interface LocalPageOptions {
+  readonly caller: (request_id: string) => Caller;
+  /** There is no session: a random token of the process. */
+  readonly csrf_token: string;
+  readonly callback_url: string;
+  readonly listenForCallback: () => Promise<void>;
 }
 
 export interface WebApp {
@@ -41,19 +50,25 @@ export interface WebApp {
   readonly view: View;
 }
 
-export async function createWebApp(parts: PageParts, options: WebOptions): Promise<WebApp> {
+export async function createWebApp(dependencies: HttpDependencies, options: WebOptions): Promise<WebApp> {
+  const { local } = options;
+  const parts: PageParts = {
+    ...dependencies,
+    callback_url: local?.callback_url ?? callbackUrl(dependencies.public_url),
+    listenForCallback: local?.listenForCallback ?? (async () => undefined),
+  };
   const assets = await loadAssets();
   const path_prefix = new URL(parts.public_url).pathname.replace(/\/+$/, '');
   const cookies = new PageCookies(parts.public_url);
   const pages = new Hono<PageEnv>();
-  const { handles_only, oidc } = options;
+  const { oidc } = options;
   const findSession = sessionFinder(parts.vault, cookies, oidc?.provider);
   pages.use(
-    handles_only === undefined
+    local === undefined
       ? requireSession(findSession, cookies, options)
-      : useLocalCaller(handles_only, options),
+      : useLocalCaller(local, cookies, options),
   );
-  for (const { register } of handles_only === undefined ? PAGES : [enterPages]) register(pages, parts);
+  for (const { register } of local === undefined ? PAGES : LOCAL_PAGES) register(pages, parts);
   const paths = new Set(pages.routes.filter(({ method }) => method === 'GET').map(({ path }) => path));
   const view: View = {
     assets,
@@ -72,7 +87,7 @@ export async function createWebApp(parts: PageParts, options: WebOptions): Promi
   });
   addAssets(app, assets);
   app.use(checkPost(parts.public_url));
-  if (handles_only === undefined) {
+  if (local === undefined) {
     addSignIn(app, parts, { cookies, findSession, limits: options, oidc });
     addSignOut(app, parts, cookies);
   }
@@ -102,7 +117,7 @@ export async function createWebApp(parts: PageParts, options: WebOptions): Promi
   return { app, view };
 }
 
-const CSRF_TOKEN_BYTES = 32;
+const LOCAL_PAGES = [enterPages, callbackPages];
 export const HTML = 'text/html; charset=utf-8';
 
 /** Cache-Control and others are set by the server. Firefox and Chromium send Origin with this Referrer-Policy, and not with `no-referrer`. */
@@ -155,16 +170,15 @@ async function parseForm(body: string | undefined, type: string | undefined): Pr
   }
 }
 
-/** For `handles_only`: no session, so the CSRF token is one of the process. */
-function useLocalCaller(callerOf: (request_id: string) => Caller, limits: WebOptions) {
+function useLocalCaller({ caller, csrf_token }: LocalPageOptions, cookies: PageCookies, limits: WebOptions) {
   const requests = new RateLimiter(limits.requests_per_minute, 'Too many requests.');
-  const csrf = randomBytes(CSRF_TOKEN_BYTES).toString('base64url');
   return createMiddleware<PageEnv>(async (c, next) => {
     requests.count(c.env.mount.address());
-    if (c.req.method === 'POST') assertCsrfToken(c.var.form, csrf);
-    c.set('caller', callerOf(c.env.mount.request_id));
-    c.set('csrf', csrf);
-    c.set('setFlash', () => undefined);
+    if (c.req.method === 'POST') assertCsrfToken(c.var.form, csrf_token);
+    else c.set('view', { ...c.var.view, messages: cookies.takeFlash(c, csrf_token) });
+    c.set('caller', caller(c.env.mount.request_id));
+    c.set('csrf', csrf_token);
+    c.set('setFlash', (message) => cookies.setFlash(c, csrf_token, message));
     await next();
   });
 }
@@ -176,9 +190,9 @@ function requireSession(findSession: FindSession, cookies: PageCookies, limits: 
     const found = await findSession(c);
     if (found === undefined) {
       const { pathname, search } = new URL(c.req.url);
-      const is_get = c.req.method !== 'POST';
-      const query =
-        is_get && pathname !== '/dashboard' ? `?next=${encodeURIComponent(pathname + search)}` : '';
+      // The code and the state of a callback are not put into another address.
+      const has_next = c.req.method !== 'POST' && pathname !== '/dashboard' && pathname !== CALLBACK_PATH;
+      const query = has_next ? `?next=${encodeURIComponent(pathname + search)}` : '';
       return c.redirect(`/dashboard/sign-in${query}`, 303);
     }
     const { token, session } = found;

@@ -4,16 +4,16 @@ import type { Hono } from 'hono';
 import { ERROR_TABLE, type PublicError } from '../contract/errors.ts';
 import { TICKET_PATH } from '../contract/pages.ts';
 import type { PipelineEnv } from '../http/context.ts';
+import type { HttpDependencies } from '../http/dialect.ts';
 import type { OpenMount } from '../http/mount.ts';
 import { createWebApp, HTML, PAGE_HEADERS, type WebOptions } from './app.ts';
 import { errorContent, errorTitle } from './layout/error_page.tsx';
-import type { PageParts } from './page.ts';
 import { renderPage } from './respond.tsx';
 
 const CONTENT_TYPES = ['application/x-www-form-urlencoded', 'multipart/form-data'];
 
 /** Rejects with UNAVAILABLE if the stylesheet or the script is missing. */
-export async function webMount(parts: PageParts, options: WebOptions): Promise<OpenMount> {
+export async function webMount(parts: HttpDependencies, options: WebOptions): Promise<OpenMount> {
   const { app, view } = await createWebApp(parts, options);
   const error = (found: PublicError, status = ERROR_TABLE[found.code].http_status) => ({
     status,

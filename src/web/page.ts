@@ -78,7 +78,12 @@ export interface PageEnv {
 export type PageContext = Context<PageEnv>;
 export type AnyPageContext = Context<PageEnv> | Context<OpenPageEnv>;
 
-export type PageParts = HttpDependencies;
+export interface PageParts extends HttpDependencies {
+  /** Where providers send the browser back to. */
+  readonly callback_url: string;
+  /** Makes sure that a server listens there. Rejects with UNAVAILABLE if another program has the port. */
+  readonly listenForCallback: () => Promise<void>;
+}
 
 /** A page for people who are signed in. */
 export interface Page {

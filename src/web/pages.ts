@@ -2,6 +2,8 @@
 import type { Page } from './page.ts';
 import { approvalPages } from './pages/approvals.tsx';
 import { auditPages } from './pages/audit/audit.tsx';
+import { callbackPages } from './pages/connect/callback.tsx';
+import { connectPages } from './pages/connect/connect.tsx';
 import { credentialPages } from './pages/credentials/credentials.tsx';
 import { enterPages } from './pages/enter.tsx';
 import { keyPages } from './pages/keys/keys.tsx';
@@ -16,6 +18,8 @@ export const PAGES: readonly Page[] = [
   stackPages,
   keyPages,
   auditPages,
+  connectPages,
+  callbackPages,
   enterPages,
   approvalPages,
 ];

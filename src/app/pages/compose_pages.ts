@@ -14,6 +14,7 @@ export interface ClosablePages extends Pages {
 /** The parts of the process. */
 interface ProcessParts {
   settings(): { readonly home: string };
+  callbackPort(): number;
   calls(vault: Vault): Calls;
   tests(vault: Vault): Tests;
   connections(vault: Vault): Connections;
@@ -39,6 +40,7 @@ export function composePages(
       connections: app.connections(vault),
       log: await app.log(),
       home: app.settings().home,
+      callback_port: app.callbackPort(),
       version,
       now,
       caller,

@@ -2,30 +2,34 @@
  * The page on which a person enters the values that an agent requested with a handle. Shows where they go, never a value: also
  * not the ones that were sent and refused.
  */
-import type { FC, PropsWithChildren } from 'hono/jsx';
+import type { FC } from 'hono/jsx';
+import type { ConnectDescription, ConnectInput } from '../../contract/connection.ts';
 import { type ErrorReason, VaultError } from '../../contract/errors.ts';
 import type { OpenHandle } from '../../contract/handle.ts';
 import type { Service } from '../../contract/service/service.ts';
+import { connectGrants } from '../../services/oauth/connect.ts';
 import { readFieldValues } from '../forms/read_fields.ts';
 import { hasFileField, ValueField } from '../forms/service_fields.tsx';
 import { Button, ButtonLink, Card, Fact, PostForm, Time } from '../layout/components.tsx';
-import { CheckIcon, ClockIcon, CrossIcon } from '../layout/icons.tsx';
 import { Logo } from '../layout/logo.tsx';
-import { definePage, type PageContext, textOf } from '../page.ts';
+import { Outcome } from '../layout/outcome.tsx';
+import { definePage, type PageContext, type PageParts, textOf } from '../page.ts';
 import { showPage } from '../respond.tsx';
+import { ConnectForm } from './connect/connect_form.tsx';
+import { showProviderLink } from './connect/provider_link.tsx';
+import { storeClientFields } from './connect/store_client_fields.ts';
+import { isRefusal } from './credentials/lookup.ts';
 
 const PATH = '/dashboard/enter/:handle';
 const TITLE = 'Enter values';
 
 export const enterPages = definePage({
-  register(app, { vault }) {
+  register(app, parts) {
+    const { vault, connections, callback_url, listenForCallback } = parts;
+
     app.get(PATH, async (c) => {
-      const handle = c.req.param('handle');
-      const opened = await openOrEnd(() => vault.handles.open(c.var.caller, handle));
-      if (opened instanceof VaultError) return showEnd(c, opened, 410);
-      const service = vault.services.get(opened.service_id);
-      const content = <Enter opened={opened} service={service} action={c.req.path} csrf={c.var.csrf} />;
-      return showPage(c, { title: TITLE }, content);
+      const opened = await openOrEnd(() => vault.handles.open(c.var.caller, c.req.param('handle')));
+      return opened instanceof VaultError ? showEnd(c, opened, 410) : showEnter(c, parts, opened);
     });
 
     app.post(PATH, async (c) => {
@@ -45,17 +49,27 @@ export const enterPages = definePage({
           return c.redirect(`${c.req.path}/end`, 303);
         const is_refused = error instanceof VaultError && ['INVALID_INPUT', 'UPSTREAM'].includes(error.code);
         if (!is_refused) throw error;
-        const service = vault.services.get(opened.service_id);
-        const content = (
-          <Enter
-            opened={opened}
-            service={service}
-            action={c.req.path}
-            csrf={c.var.csrf}
-            problem={error.message}
-          />
-        );
-        return showPage(c, { title: TITLE, status: 400 }, content);
+        return showEnter(c, parts, opened, { form: 'values', text: error.message });
+      }
+    });
+
+    app.post(`${PATH}/connect`, async (c) => {
+      const handle = c.req.param('handle');
+      const { caller, form } = c.var;
+      const opened = await openOrEnd(() => vault.handles.open(caller, handle));
+      if (opened instanceof VaultError) return showEnd(c, opened, 410);
+      const input = connectInput(opened);
+      const description = await connections.describe(caller, input);
+      try {
+        await storeClientFields(parts, caller, input, description, form);
+        await listenForCallback();
+        const { authorization_url } = await connections.start(caller, input, callback_url, handle);
+        return showProviderLink(c, description.service_name, authorization_url);
+      } catch (error) {
+        // Another program has the port of the callback.
+        const is_port_taken = error instanceof VaultError && error.code === 'UNAVAILABLE';
+        if (!is_port_taken && !isRefusal(error)) throw error;
+        return showEnter(c, parts, opened, { form: 'connect', text: error.message });
       }
     });
 
@@ -71,6 +85,40 @@ export const enterPages = definePage({
     });
   },
 });
+
+/** Why what was sent with one of the two forms of the page was refused. */
+interface Problem {
+  readonly form: 'values' | 'connect';
+  readonly text: string;
+}
+
+async function showEnter(
+  c: PageContext,
+  { vault, connections, callback_url }: PageParts,
+  opened: OpenHandle,
+  problem?: Problem,
+): Promise<Response> {
+  const service = vault.services.get(opened.service_id);
+  const can_connect = connectGrants(service).includes('authorization_code');
+  const connection = can_connect
+    ? { callback_url, description: await connections.describe(c.var.caller, connectInput(opened)) }
+    : undefined;
+  const content = (
+    <Enter
+      opened={opened}
+      service={service}
+      action={c.req.path.replace(/\/connect$/, '')}
+      csrf={c.var.csrf}
+      connection={connection}
+      problem={problem}
+    />
+  );
+  return showPage(c, { title: TITLE, status: problem === undefined ? 200 : 400 }, content);
+}
+
+function connectInput({ service_id, stack_id, name }: OpenHandle): ConnectInput {
+  return { service_id, stack_id, ...(name === null ? {} : { name }) };
+}
 
 function showEnd(c: PageContext, error: VaultError, status: 200 | 410): Response {
   return showPage(c, { title: endOf(error).title, status }, <Ended error={error} />);
@@ -94,26 +142,68 @@ interface EnterProps {
   readonly service: Service;
   readonly action: string;
   readonly csrf: string;
-  /** Why the sent values were refused. */
-  readonly problem?: string;
+  /** `undefined`: the service is not connected in a browser. */
+  readonly connection:
+    | { readonly callback_url: string; readonly description: ConnectDescription }
+    | undefined;
+  readonly problem: Problem | undefined;
 }
 
-const Enter: FC<EnterProps> = ({ opened, service, action, csrf, problem }) => {
+const Enter: FC<EnterProps> = ({ opened, service, action, csrf, connection, problem }) => (
+  <div class="enter">
+    <div class="enter-heading">
+      <Logo service_id={service.slug} name={service.name} />
+      <h1>{opened.replaces ? `Replace values for ${service.name}` : `Connect ${service.name}`}</h1>
+    </div>
+    <p class="page-text">
+      An agent requests this. It can use the values, and never sees them. Continue only if it showed you the
+      code <strong class="enter-code">{opened.code}</strong>
+    </p>
+    <Facts opened={opened} service={service} />
+    {problem?.form === 'connect' && (
+      <p class="message message-error" role="alert">
+        {problem.text}
+      </p>
+    )}
+    {connection === undefined ? (
+      <EnterValues opened={opened} service={service} action={action} csrf={csrf} problem={problem} />
+    ) : (
+      <>
+        <Card title={`Permit access at ${service.name}`}>
+          <ConnectForm
+            action={`${action}/connect`}
+            csrf={csrf}
+            service={service}
+            description={connection.description}
+            callback_url={connection.callback_url}
+          />
+        </Card>
+        <details class="more-fields" open={problem?.form === 'values'}>
+          <summary>Enter values, or decline</summary>
+          <EnterValues opened={opened} service={service} action={action} csrf={csrf} problem={problem} />
+        </details>
+      </>
+    )}
+    <p class="muted small">
+      The page expires <Time at={opened.expires_at} />, and works once.
+    </p>
+  </div>
+);
+
+const EnterValues: FC<Omit<EnterProps, 'connection'>> = ({
+  opened,
+  service,
+  action,
+  csrf,
+  problem: found,
+}) => {
+  const problem = found?.form === 'values' ? found.text : undefined;
   const shown = service.fields.filter(({ field_id }) =>
     opened.fields.some((one) => one.field_id === field_id),
   );
   const refused = shown.find(({ field_id }) => problem?.startsWith(`The value of ${field_id} `));
   return (
-    <div class="enter">
-      <div class="enter-heading">
-        <Logo service_id={service.slug} name={service.name} />
-        <h1>{opened.replaces ? `Replace values for ${service.name}` : `Connect ${service.name}`}</h1>
-      </div>
-      <p class="page-text">
-        An agent requests these values. It can use them, and never sees them. Continue only if it showed you
-        the code <strong class="enter-code">{opened.code}</strong>
-      </p>
-      <Facts opened={opened} service={service} />
+    <>
       {problem !== undefined && (
         <p class="message message-error" role="alert">
           {refused === undefined ? problem : `The value of ${refused.name} was refused. See the field below.`}{' '}
@@ -148,10 +238,7 @@ const Enter: FC<EnterProps> = ({ opened, service, action, csrf, problem }) => {
           </button>
         </div>
       </PostForm>
-      <p class="muted small">
-        The page expires <Time at={opened.expires_at} />, and works once.
-      </p>
-    </div>
+    </>
   );
 };
 
@@ -210,14 +297,13 @@ const HostsToEnter: FC<{ readonly service: Service }> = ({ service: { hosts, fie
 };
 
 const Saved: FC<{ readonly has_services: boolean }> = ({ has_services }) => (
-  <div class="outcome">
-    <OutcomeMark tone="good">
-      <CheckIcon />
-    </OutcomeMark>
-    <h1>Saved</h1>
-    <p>The values are stored, encrypted. The agent sees that it is done. You can close this page.</p>
+  <Outcome
+    mark="done"
+    title="Saved"
+    text="The values are stored, encrypted. The agent sees that it is done. You can close this page."
+  >
     {has_services && <ButtonLink href="/dashboard">Go to services</ButtonLink>}
-  </div>
+  </Outcome>
 );
 
 const ENDS: Partial<Record<ErrorReason, { readonly title: string; readonly text: string }>> = {
@@ -240,15 +326,5 @@ function endOf({ reason, message }: VaultError) {
 }
 
 const Ended: FC<{ readonly error: VaultError }> = ({ error }) => (
-  <div class="outcome">
-    <OutcomeMark tone="neutral">
-      {error.reason === 'handle_expired' ? <ClockIcon /> : <CrossIcon />}
-    </OutcomeMark>
-    <h1>{endOf(error).title}</h1>
-    <p>{endOf(error).text}</p>
-  </div>
-);
-
-const OutcomeMark: FC<PropsWithChildren<{ readonly tone: 'good' | 'neutral' }>> = ({ tone, children }) => (
-  <span class={`outcome-mark outcome-${tone}`}>{children}</span>
+  <Outcome mark={error.reason === 'handle_expired' ? 'waiting' : 'ended'} {...endOf(error)} />
 );
