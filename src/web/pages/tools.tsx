@@ -4,8 +4,10 @@ import { type Caller, DEFAULT_STACK } from '../../contract/caller.ts';
 import type { CredentialInfo, CredentialStatus } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { LIST_PAGE_MAX } from '../../contract/limits.ts';
+import { connectUrl } from '../../contract/pages.ts';
 import type { Service } from '../../contract/service/service.ts';
 import type { StackName } from '../../contract/stack.ts';
+import { connectGrants } from '../../services/oauth/connect.ts';
 import {
   EXPIRES_FIELD,
   type FieldProblem,
@@ -14,7 +16,16 @@ import {
   readFieldValues,
 } from '../forms/read_fields.ts';
 import { hasFileField, ProblemMessage, ServiceFields } from '../forms/service_fields.tsx';
-import { Button, Card, ExternalLink, Field, PageHeading, PostForm, Time } from '../layout/components.tsx';
+import {
+  Button,
+  ButtonLink,
+  Card,
+  ExternalLink,
+  Field,
+  PageHeading,
+  PostForm,
+  Time,
+} from '../layout/components.tsx';
 import { Logo } from '../layout/logo.tsx';
 import { CredentialStateBadge } from '../layout/states.tsx';
 import { definePage, type PageContext, type PageParts, textOf } from '../page.ts';
@@ -150,7 +161,20 @@ const ServicePage: FC<{
           </ul>
         </Card>
       )}
-      <Card title={stored.length === 0 ? `Connect ${name}` : 'Add another credential'}>
+      {connectGrants(service).length > 0 && (
+        <Card title={`Permit access at ${name}`}>
+          <p class="muted">You sign in at {name}, and no value passes through your hands.</p>
+          <div class="actions">
+            <ButtonLink
+              href={connectUrl('', { service_id: slug, stack_id: stack_id || undefined })}
+              kind="primary"
+            >
+              Connect with {name}
+            </ButtonLink>
+          </div>
+        </Card>
+      )}
+      <Card title={stored.length === 0 ? `Enter values for ${name}` : 'Add another credential'}>
         <ProblemMessage problem={problem} />
         <StoreFields
           service={service}

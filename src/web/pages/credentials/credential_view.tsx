@@ -1,8 +1,10 @@
 /** What the page of a credential shows. Never a value: a host that secrets are sent to is part of the destination. */
 import type { FC } from 'hono/jsx';
 import type { CredentialInfo, CredentialState, CredentialStatus } from '../../../contract/credential.ts';
+import { connectUrl } from '../../../contract/pages.ts';
 import type { Service } from '../../../contract/service/service.ts';
 import type { UsePolicy } from '../../../contract/use/policy.ts';
+import { connectGrants } from '../../../services/oauth/connect.ts';
 import {
   Badge,
   Button,
@@ -53,6 +55,14 @@ export const Credential: FC<{
         back={back}
         logo={<Logo service_id={info.service_id} name={service?.name ?? info.service_id} />}
       >
+        {service !== undefined && connectGrants(service).length > 0 && (
+          <ButtonLink
+            href={connectUrl('', info)}
+            kind={status?.status === 'needs_reconnect' ? 'primary' : 'secondary'}
+          >
+            {status?.status === 'needs_reconnect' ? 'Reconnect' : 'Connect'}
+          </ButtonLink>
+        )}
         {status !== undefined && (
           <PostForm action={`${path}/test`} csrf={csrf} class="inline">
             <Button>Test now</Button>
