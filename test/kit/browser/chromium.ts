@@ -50,16 +50,23 @@ export interface Tab {
   takeScreenshot(name: string): Promise<void>;
 }
 
+export interface BrowserOptions {
+  /** Ports of 127.0.0.1 that names lead to. Certificates are not verified. */
+  readonly hosts?: Readonly<Record<string, number>>;
+}
+
 export interface TestBrowser {
   open(options?: TabOptions): Promise<Tab>;
   close(): Promise<void>;
 }
 
 /** One for each test file. Throws where Chromium is missing: `describe.skipIf(!CAN_RUN_CHROMIUM)`. */
-export async function startChromium(): Promise<TestBrowser> {
+export async function startChromium(options: BrowserOptions = {}): Promise<TestBrowser> {
   if (PROGRAM === undefined) throw new Error('Chromium is missing. Install the Debian package chromium.');
   // Chromium refuses to run its sandbox as root.
   const args = process.getuid?.() === 0 ? ['--no-sandbox'] : [];
+  const rules = Object.entries(options.hosts ?? {}).map(([name, port]) => `MAP ${name} 127.0.0.1:${port}`);
+  if (rules.length > 0) args.push(`--host-resolver-rules=${rules.join(', ')}`);
   const browser = await chromium.launch({ executablePath: PROGRAM, args });
   return {
     open: (options = {}) => openTab(browser, options),
@@ -87,7 +94,7 @@ async function openTab(browser: Browser, options: TabOptions): Promise<Tab> {
   const problems: string[] = [];
   page.on('request', (request) => requests.push(request));
   // Read at once: a page that is left loses the bodies of its responses.
-  page.on('response', (response) => parts.push(describe(response)));
+  page.on('response', (response) => parts.push(describe(response).catch(() => '')));
   page.on('console', (message) => {
     messages.push(message.text());
     if (['error', 'warning'].includes(message.type())) problems.push(message.text());

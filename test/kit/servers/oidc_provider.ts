@@ -27,6 +27,8 @@ export interface OidcOptions {
 }
 
 export interface OidcServer {
+  /** Of 127.0.0.1. For a browser, which does not resolve the names of the test: see `startChromium`. */
+  readonly port: number;
   readonly provider: Provider;
   /** Successful requests to the token endpoint by grant type, and failed ones by error. */
   readonly granted: Map<string, number>;
@@ -106,6 +108,7 @@ export async function startOidcProvider(options: OidcOptions = {}): Promise<Oidc
   });
   const { port } = server.address() as AddressInfo;
   return {
+    port,
     provider,
     granted,
     refused,
