@@ -18,9 +18,12 @@ import { type QuotaLimits, SEALED_VALUE_AGE_MS } from './contract/limits.ts';
 import type { SealingKey } from './contract/sealed_value.ts';
 import { Secret } from './contract/secret.ts';
 import type { ToolAnnotations, ToolResult } from './contract/tool.ts';
-import type { VaultClient } from './contract/vault_client.ts';
+import type { PersonRequests, VaultClient } from './contract/vault_client.ts';
+import { findAccessRequest, requestAccess } from './use/access_requests.ts';
+import { createHandle, pollHandle } from './use/handle_results.ts';
 import { localClient } from './vault/local_client.ts';
 
+export type { AccessRequest, RequestAccessInput } from './contract/access_request.ts';
 export type {
   ApiKeyInfo,
   ApiKeyList,
@@ -30,7 +33,15 @@ export type {
   UserInfo,
   UserList,
 } from './contract/api_key.ts';
-export type { AuditEntry, AuditFilter, AuditFinding, AuditPage, AuditReport } from './contract/audit.ts';
+export type { Approval, ApprovalChoiceInput, ApprovalList } from './contract/approval.ts';
+export type {
+  AuditEntry,
+  AuditFilter,
+  AuditFinding,
+  AuditPage,
+  AuditReport,
+  UseCounts,
+} from './contract/audit.ts';
 export type {
   CredentialStatus,
   CredentialSummary,
@@ -46,6 +57,7 @@ export type {
   UpdateOutput,
 } from './contract/credential.ts';
 export { type ErrorCode, type ErrorReason, VaultError } from './contract/errors.ts';
+export type { HandleInput, PendingHandle, PolledHandle } from './contract/handle.ts';
 export type { QuotaLimits } from './contract/limits.ts';
 export type { SealingKey } from './contract/sealed_value.ts';
 export type { Service } from './contract/service/service.ts';
@@ -57,6 +69,7 @@ export type { TestInput, TestOutput } from './contract/use/test.ts';
 export type { LastTest, TestReason, TestResult } from './contract/use/test_result.ts';
 export type {
   OrganizationOption,
+  PersonRequests,
   VaultClient,
   VerifyProgress,
 } from './contract/vault_client.ts';
@@ -90,7 +103,7 @@ export interface VaultTool {
 }
 
 /** An open vault, used as the local user. `KeyholdClient` of `keyhold/client` has the same methods for a server. */
-export interface OpenedVault extends VaultClient {
+export interface OpenedVault extends VaultClient, PersonRequests {
   /** The key that `sealValue` seals to. */
   readonly public_key: string;
   /** The tools that `keyhold mcp` serves, for frameworks that take tools directly. */
@@ -109,6 +122,11 @@ export async function openVault(options: OpenOptions = {}): Promise<OpenedVault>
   const caller = () => app.caller('library');
   return {
     ...localClient(vault, caller, calls, tests),
+    createHandle: (input) => createHandle({ vault, pages }, caller(), input),
+    getHandle: (handle) => pollHandle({ vault }, caller(), handle),
+    declineHandle: (handle) => vault.handles.decline(caller(), handle),
+    requestAccess: (input) => requestAccess({ vault, pages }, caller(), input),
+    getAccessRequest: (input) => findAccessRequest({ vault, pages }, caller(), input),
     public_key: await vault.publicKey(caller()),
     tools: TOOLS.map((tool) => ({
       name: tool.name,

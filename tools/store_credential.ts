@@ -3,10 +3,11 @@ import * as z from 'zod';
 import { describePendingApproval } from '../src/contract/approval.ts';
 import type { Caller } from '../src/contract/caller.ts';
 import { StoreOutput, StoreToolInput } from '../src/contract/credential.ts';
+import { pendingInputShape } from '../src/contract/handle.ts';
 import { defineTool, sameCredentialHint, type ToolResult } from '../src/contract/tool.ts';
 import { parseInput } from '../src/contract/validation.ts';
 import { isSealedValue } from '../src/crypto/sealed_value.ts';
-import { declineValues, pendingInputShape, requestValues } from '../src/use/handle_results.ts';
+import { declineValues, requestValues } from '../src/use/handle_results.ts';
 import type { ToolContext } from '../src/use/tool_context.ts';
 
 /** Models read each byte of a schema: the names are enough where a result explains itself. */

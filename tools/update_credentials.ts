@@ -3,10 +3,10 @@
 import * as z from 'zod';
 import { describePendingApproval } from '../src/contract/approval.ts';
 import { UpdateOutput } from '../src/contract/credential.ts';
-import { UpdateToolInput } from '../src/contract/handle.ts';
+import { pendingInputShape, UpdateToolInput } from '../src/contract/handle.ts';
 import { defineTool, sameCredentialHint } from '../src/contract/tool.ts';
 import { parseInput } from '../src/contract/validation.ts';
-import { declineValues, pendingInputShape, requestValues } from '../src/use/handle_results.ts';
+import { declineValues, requestValues } from '../src/use/handle_results.ts';
 import type { ToolContext } from '../src/use/tool_context.ts';
 
 const described_there = z.unknown().optional();

@@ -7,6 +7,7 @@
  * (await vault.getCredentialStatus({ service_id: 'linear' })).required_credentials_added; // true
  * ```
  */
+export type { AccessRequest, RequestAccessInput } from '../contract/access_request.ts';
 export type {
   ApiKeyInfo,
   ApiKeyList,
@@ -16,7 +17,15 @@ export type {
   UserInfo,
   UserList,
 } from '../contract/api_key.ts';
-export type { AuditEntry, AuditFilter, AuditFinding, AuditPage, AuditReport } from '../contract/audit.ts';
+export type { Approval, ApprovalChoiceInput, ApprovalList } from '../contract/approval.ts';
+export type {
+  AuditEntry,
+  AuditFilter,
+  AuditFinding,
+  AuditPage,
+  AuditReport,
+  UseCounts,
+} from '../contract/audit.ts';
 export type {
   CredentialStatus,
   CredentialStatusInput,
@@ -33,6 +42,7 @@ export type {
   UpdateOutput,
 } from '../contract/credential.ts';
 export type { ErrorCode, ErrorReason } from '../contract/errors.ts';
+export type { HandleInput, PendingHandle, PolledHandle } from '../contract/handle.ts';
 export type { SealingKey } from '../contract/sealed_value.ts';
 export type { Service } from '../contract/service/service.ts';
 export type {
@@ -49,6 +59,7 @@ export type { TestInput, TestOutput } from '../contract/use/test.ts';
 export type { LastTest, TestReason, TestResult } from '../contract/use/test_result.ts';
 export type {
   OrganizationOption,
+  PersonRequests,
   VaultClient,
 } from '../contract/vault_client.ts';
 export { type ClientOptions, KeyholdClient, type WhoAmI } from './keyhold_client.ts';

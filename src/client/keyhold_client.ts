@@ -10,7 +10,7 @@ import type {
   UserInfo,
   UserList,
 } from '../contract/api_key.ts';
-import type { AuditFilter, AuditPage, AuditReport } from '../contract/audit.ts';
+import type { AuditFilter, AuditPage, AuditReport, UseCounts } from '../contract/audit.ts';
 import type { Scope } from '../contract/caller.ts';
 import type {
   CredentialStatus,
@@ -36,6 +36,7 @@ import type { OrganizationOption, VaultClient } from '../contract/vault_client.t
 import { ServerConnection } from './connection.ts';
 import { omitUndefined, stackPath, validId, validKeyId } from './inputs.ts';
 import { KeyholdError, NOT_KEYHOLD } from './keyhold_error.ts';
+import { PersonClient } from './person_client.ts';
 import { type StackBody, toKeyInfo, toNewKey, toStack } from './response_bodies.ts';
 import { CALL_TIMEOUT_MS, callPath, sendForStream } from './stream.ts';
 
@@ -66,7 +67,7 @@ const TIMEOUT_MS = 30_000;
 const VERIFY_TIMEOUT_MS = 10 * 60_000;
 
 /** Every method rejects with KeyholdError. */
-export class KeyholdClient implements VaultClient {
+export class KeyholdClient extends PersonClient implements VaultClient {
   readonly #server: ServerConnection;
   readonly #timeout_ms: number;
   /** Of requests that wait for a service. */
@@ -74,7 +75,9 @@ export class KeyholdClient implements VaultClient {
 
   /** Sends no request. Throws INVALID_INPUT for a URL that no key may be sent to, and for an invalid key. */
   constructor({ url, key, timeout_ms = TIMEOUT_MS }: ClientOptions) {
-    this.#server = new ServerConnection(url, key, timeout_ms);
+    const server = new ServerConnection(url, key, timeout_ms);
+    super(server);
+    this.#server = server;
     this.#timeout_ms = timeout_ms;
     this.#use_timeout_ms = Math.max(timeout_ms, CALL_TIMEOUT_MS);
   }
@@ -199,6 +202,11 @@ export class KeyholdClient implements VaultClient {
     before?: number,
   ): Promise<AuditPage> {
     return this.#server.call('entries', 'GET', '/v1/audit', { query: { ...filter, limit, before } });
+  }
+
+  /** Uses and refused uses of each of the last `days` days (UTC), the oldest first; default: 30. */
+  async countUses(days?: number, service_id?: string): Promise<UseCounts> {
+    return this.#server.call('days', 'GET', '/v1/audit/uses', { query: { days, service_id } });
   }
 
   /** Reports no progress: the server does the work. */

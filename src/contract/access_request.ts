@@ -53,6 +53,10 @@ export const NewAccessRequest = z.strictObject({
 });
 export type NewAccessRequest = z.infer<typeof NewAccessRequest>;
 
+/** With the page on which the user decides, if a server runs. */
+export const AccessRequest = NewAccessRequest.extend({ url: z.string().optional() });
+export type AccessRequest = z.infer<typeof AccessRequest>;
+
 /** The limits that a person sets: other uses are refused. */
 export const AcceptAccessInput = z.strictObject({ use_policy: UsePolicy.optional() });
 export type AcceptAccessInput = z.input<typeof AcceptAccessInput>;

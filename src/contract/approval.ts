@@ -17,10 +17,17 @@ export const APPROVAL_KINDS = ['destination', 'stored_values', 'request', 'acces
  */
 export const APPROVAL_STATES = ['pending', 'approved', 'denied', 'used', 'granted'] as const;
 
+/**
+ * Which approvals a list has: those that wait for a decision; those of requests that permit uses; those of requests that were
+ * decided on and have not expired.
+ */
+export const APPROVAL_LISTS = ['pending', 'in_force', 'decided'] as const;
+export type ApprovalList = (typeof APPROVAL_LISTS)[number];
+
 /** How long an approval of a request is valid. */
 export const GRANT_TERMS = ['once', 'session', 'duration'] as const;
 
-/** The choice of a person for a request: by default this request, once. */
+/** The choice of a person: of a request by default this request, once; of an access request, the limits. */
 export const ApprovalChoice = z
   .strictObject({
     for: z.enum(GRANT_TERMS).default('once'),
@@ -31,6 +38,8 @@ export const ApprovalChoice = z
       .max(USE_GRANT_MAX_MS / 60_000)
       .optional(),
     each: z.enum(GRANT_EXTENTS).default('request'),
+    /** Of an access request: other uses are refused. */
+    use_policy: UsePolicy.optional(),
   })
   .refine(
     (choice) => (choice.for === 'duration') === (choice.minutes !== undefined),

@@ -1,7 +1,7 @@
 /** The schema of an audit entry: user, action, credential and outcome. Never a value. */
 import * as z from 'zod';
 import { OrganizationName } from './caller.ts';
-import { LIST_PAGE_MAX } from './limits.ts';
+import { LIST_PAGE_MAX, USE_COUNT_DAYS_MAX } from './limits.ts';
 import { Timestamp } from './timestamp.ts';
 
 export const AUDIT_ACTIONS = [
@@ -242,13 +242,20 @@ export interface AuditPage {
   readonly next: number | null;
 }
 
+const DAYS_RULE = `must be a whole number from 1 to ${USE_COUNT_DAYS_MAX}`;
+export const UseCountInput = z.strictObject({
+  days: z.int(DAYS_RULE).min(1, DAYS_RULE).max(USE_COUNT_DAYS_MAX, DAYS_RULE),
+  service_id: z.string().optional(),
+});
+
 /** The uses of credentials by day. */
-export interface UseCounts {
+export const UseCounts = z.strictObject({
   /** In UTC, the oldest first, also days without a use. */
-  readonly days: readonly { readonly date: string; readonly used: number; readonly refused: number }[];
+  days: z.array(z.strictObject({ date: z.string(), used: z.int(), refused: z.int() })),
   /** Earlier entries were not counted, because there are too many; `null` if all were. */
-  readonly complete_since: string | null;
-}
+  complete_since: z.string().nullable(),
+});
+export type UseCounts = z.infer<typeof UseCounts>;
 
 export const AUDIT_FINDING_KINDS = [
   'entry_changed',

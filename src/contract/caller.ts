@@ -93,6 +93,15 @@ export function isPerson(caller: Caller): boolean {
   return isLocalCommandLine(caller) || caller.is_person === true;
 }
 
+/**
+ * Whether the caller decides on approvals: a person, or over REST an API key with `approvals:decide`, which only a person
+ * grants. Never a model over MCP.
+ */
+export function decidesOnApprovals(caller: Caller): boolean {
+  const { edge, api_key_id, scopes } = caller;
+  return isPerson(caller) || (edge === 'rest' && api_key_id !== undefined && scopes.has('approvals:decide'));
+}
+
 /** The authorization server whose access tokens are accepted, and the tokens of it that are. */
 export interface TokenIssuer {
   /** The exact value of the claim `iss`. */

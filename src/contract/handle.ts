@@ -59,6 +59,27 @@ export const StatusToolInput = StatusInput.extend({
 });
 export type StatusToolInput = z.infer<typeof StatusToolInput>;
 
+/** The members of every response that has a new handle. */
+export const pendingInputShape = {
+  /** The page: for the person. */
+  url: z.string(),
+  code: z.string(),
+  handle: z.string(),
+  expires_at: z.string(),
+  retry_after_ms: z.int(),
+};
+
+/** A new handle with the page on which its user enters the values. */
+export const PendingHandle = z.strictObject({
+  status: z.literal('pending_user_input'),
+  ...pendingInputShape,
+  service_name: z.string(),
+  /** Of the credential, if it exists. */
+  credential_id: z.string().nullable(),
+  fields: z.array(z.string()),
+});
+export type PendingHandle = z.infer<typeof PendingHandle>;
+
 /** A new handle, for the caller that requested it. */
 export interface NewHandle {
   /** Lets its user write to the credential once. Never reads. */
@@ -73,14 +94,19 @@ export interface NewHandle {
 }
 
 /** A handle as its caller sees it. */
-export interface HandleStatus {
-  readonly state: HandleState;
-  readonly code: string;
-  readonly expires_at: string;
-  readonly service_id: string;
-  readonly stack_id: string;
-  readonly name: string | null;
-}
+export const HandleStatus = z.strictObject({
+  state: z.enum(HANDLE_STATES),
+  code: z.string(),
+  expires_at: z.string(),
+  service_id: z.string(),
+  stack_id: z.string(),
+  name: z.string().nullable(),
+});
+export type HandleStatus = z.infer<typeof HandleStatus>;
+
+/** For a program that polls: `retry_after_ms` while the handle is pending. */
+export const PolledHandle = HandleStatus.extend({ retry_after_ms: z.int().optional() });
+export type PolledHandle = z.infer<typeof PolledHandle>;
 
 /** A handle as the page shows it to a person. */
 export interface OpenHandle {

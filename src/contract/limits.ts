@@ -51,6 +51,9 @@ export const DENIALS_LOGGED_EVERY_MS = 60_000;
 export const DENIAL_GROUPS_MAX = 10_000;
 /** Entries that one request for a page of the audit log reads, whatever its filter. */
 export const AUDIT_ENTRIES_READ_MAX = 5_000;
+/** Days of a count of uses: the default, and the most. */
+export const USE_COUNT_DAYS = 30;
+export const USE_COUNT_DAYS_MAX = 90;
 /** Credentials that one request for a list reads, whatever its filter. */
 export const CREDENTIALS_READ_MAX = 10_000;
 /** Credentials of one stack that are read to find the services in it. */

@@ -2,8 +2,10 @@
  * The operations for programs, for a fixed caller: the user of the process that opened the vault, or the user of the API
  * key for a server. A local vault and a server have the same interface.
  */
+import type { AccessRequest, RequestAccessInput } from './access_request.ts';
 import type { ApiKeyList, CreateKeyInput, NewApiKey, UnitInfo, UserInfo, UserList } from './api_key.ts';
-import type { AuditFilter, AuditPage, AuditReport } from './audit.ts';
+import type { Approval, ApprovalChoiceInput, ApprovalList } from './approval.ts';
+import type { AuditFilter, AuditPage, AuditReport, UseCounts } from './audit.ts';
 import type {
   CredentialStatus,
   CredentialStatusInput,
@@ -19,6 +21,7 @@ import type {
   UpdateInput,
   UpdateOutput,
 } from './credential.ts';
+import type { HandleInput, PendingHandle, PolledHandle } from './handle.ts';
 import type { SealingKey } from './sealed_value.ts';
 import type { Service } from './service/service.ts';
 import type { ShareInput, StackCreate, StackShare, StackSummary, UnshareInput } from './stack.ts';
@@ -80,6 +83,19 @@ export interface VaultClient {
   listServiceDefinitions(): Promise<readonly Service[]>;
   /** A page of the audit log, newest first; `next` of one page is `before` of the next. */
   listAudit(filter?: AuditFilter, limit?: number, before?: number): Promise<AuditPage>;
+  /** Uses and refused uses of each of the last `days` days, today included; default: 30. */
+  countUses(days?: number, service_id?: string): Promise<UseCounts>;
+  /**
+   * Approvals, newest first, 100 at most: by default those that wait for a decision. Only a person lists them and decides: at
+   * the command line of the vault, or with an API key that has `approvals:decide` and did not make the request.
+   */
+  listApprovals(which?: ApprovalList, organization?: string): Promise<readonly Approval[]>;
+  getApproval(id: string, organization?: string): Promise<Approval>;
+  /** Approves; a request for more than once, or an access request with limits, if `choice` has them. */
+  approve(id: string, choice?: ApprovalChoiceInput, organization?: string): Promise<Approval>;
+  deny(id: string, organization?: string): Promise<Approval>;
+  /** Ends an approval of a request that is in force. The next such request needs a new one. */
+  revokeApproval(id: string, organization?: string): Promise<Approval>;
   /** Verifies the log and compares it with the records. Changes nothing. */
   verifyAudit(options?: VerifyAuditOptions): Promise<AuditReport>;
   /** Creates an API key, and its organization and user if they are new. `key` is returned only once. */
@@ -99,4 +115,20 @@ export interface VaultClient {
   moveUser(name: string, unit: string, organization?: string): Promise<UserInfo>;
   /** Deletes a user with all credentials, stacks and API keys. For administrators. */
   removeUser(name: string, organization?: string): Promise<UserInfo>;
+}
+
+/** Requests that a person completes on a page. Of a server, and of a vault that is opened as a library. */
+export interface PersonRequests {
+  /** Requests values: the person enters them at `url`. Then poll with `getHandle`. */
+  createHandle(input: HandleInput): Promise<PendingHandle>;
+  /** Whether the person has entered the values. For the caller that created the handle. */
+  getHandle(handle: string): Promise<PolledHandle>;
+  /** Ends a handle without values. */
+  declineHandle(handle: string): Promise<void>;
+  /** Requests a service, in the catalogue or not: the person decides at `url`. A request that waits is returned again. */
+  requestAccess(input: RequestAccessInput): Promise<AccessRequest>;
+  /** The access request for a credential that waits or was accepted; `null` without one, and once values are stored. */
+  getAccessRequest(
+    input: Pick<CredentialStatusInput, 'service_id' | 'stack_id' | 'name'>,
+  ): Promise<AccessRequest | null>;
 }

@@ -1,26 +1,43 @@
 /** The result of a tool that needs a value which the caller did not give: a page on which the user enters it. */
-import * as z from 'zod';
 import type { Caller } from '../contract/caller.ts';
-import { HANDLE_RETRY_AFTER_MS, type HandleInput, type NewHandle } from '../contract/handle.ts';
+import {
+  HANDLE_RETRY_AFTER_MS,
+  type HandleInput,
+  type NewHandle,
+  type PendingHandle,
+  type PolledHandle,
+} from '../contract/handle.ts';
 import { handleUrl } from '../contract/pages.ts';
 import type { ToolResult } from '../contract/tool.ts';
 import type { ToolContext } from './tool_context.ts';
 
-/** The properties of such a result, for the output schema of a tool. */
-export const pendingInputShape = {
-  url: z.string(),
-  code: z.string(),
-  handle: z.string(),
-  expires_at: z.string(),
-  retry_after_ms: z.int(),
-};
+type Context = Pick<ToolContext, 'vault' | 'pages'>;
+export type PendingUserInput = Omit<PendingHandle, 'service_name' | 'credential_id' | 'fields'>;
 
-const PendingUserInput = z.strictObject({ status: z.literal('pending_user_input'), ...pendingInputShape });
-export type PendingUserInput = z.infer<typeof PendingUserInput>;
+/** Creates a handle, for a program. */
+export async function createHandle(
+  context: Context,
+  caller: Caller,
+  input: HandleInput,
+): Promise<PendingHandle> {
+  const { pending, created } = await requestValues(context, caller, input);
+  const { service_name, credential_id, fields } = created;
+  return { ...pending, service_name, credential_id, fields: [...fields] };
+}
 
-/** Creates a handle. Never waits for the person. */
+/** The state of a handle, for a program. NOT_FOUND for the handle of another caller. */
+export async function pollHandle(
+  { vault }: Pick<ToolContext, 'vault'>,
+  caller: Caller,
+  handle: string,
+): Promise<PolledHandle> {
+  const status = await vault.handles.status(caller, handle);
+  return status.state === 'pending' ? { ...status, retry_after_ms: HANDLE_RETRY_AFTER_MS } : status;
+}
+
+/** Creates a handle, for a model. Never waits for the person. */
 export async function requestValues(
-  { vault, pages }: ToolContext,
+  { vault, pages }: Context,
   caller: Caller,
   input: HandleInput,
 ): Promise<{ readonly pending: PendingUserInput; readonly created: NewHandle } & Rest> {

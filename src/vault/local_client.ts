@@ -1,5 +1,6 @@
 /** The client of a vault that is open in this process, for one kind of caller. The vault authorizes the calls. */
 import type { Caller } from '../contract/caller.ts';
+import { USE_COUNT_DAYS } from '../contract/limits.ts';
 import type { StackInfo, StackSummary } from '../contract/stack.ts';
 import type { Calls } from '../contract/use/call.ts';
 import type { Tests } from '../contract/use/test.ts';
@@ -37,6 +38,12 @@ export function localClient(
     listServices: (input = {}) => vault.listServices(caller(), input),
     listServiceDefinitions: async () => vault.services.list(),
     listAudit: (input, limit, before) => vault.listAudit(caller(), input, limit, before),
+    countUses: (days = USE_COUNT_DAYS, service_id) => vault.audit.countUses(caller(), days, service_id),
+    listApprovals: (which = 'pending', organization) => vault.approvals.listOf(caller(), which, organization),
+    getApproval: (id, organization) => vault.approvals.get(caller(), id, organization),
+    approve: (id, choice, organization) => vault.approvals.approve(caller(), id, organization, choice),
+    deny: (id, organization) => vault.approvals.deny(caller(), id, organization),
+    revokeApproval: (id, organization) => vault.approvals.revoke(caller(), id, organization),
     verifyAudit: (input = {}) => {
       const { organization, progress, accept } = input ?? {};
       return vault.verifyAudit(caller(), { organization, progress, accept });

@@ -76,16 +76,6 @@ describe('approvals without one', () => {
     expect(code).toBe(5);
     expect(stderr).toContain('keyhold approvals list');
   });
-
-  test.each([['list'], ['show', 'x'], ['approve', 'x'], ['deny', 'x']])(
-    '%s exits with 2 if KEYHOLD_URL names a server',
-    async (...argv) => {
-      const env = { KEYHOLD_URL: 'http://127.0.0.1:9' };
-      const { code, stderr } = await keyhold(home, ['approvals', ...argv], { env });
-      expect(code).toBe(2);
-      expect(stderr).toContain('unset KEYHOLD_URL');
-    },
-  );
 });
 
 describe('approvals of requests', () => {

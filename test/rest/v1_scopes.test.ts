@@ -20,6 +20,8 @@ interface Rule {
 const STACK = '/v1/stacks/default';
 const LINEAR = `${STACK}/servers/linear`;
 const VALUE = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' };
+const HANDLE = { handle: 'AAAAAAAAAAAAAAAAAAAAAA' };
+const APPROVAL = '/v1/approvals/8f14e45f-ceea-467f-9575-0d0e7ad4a1c2';
 const DRY_RUN = { path: '/graphql', dry_run: true };
 /** Placeholder for the id of another key of the same user, which `keys:write` allows to rotate and revoke. */
 const KEY_ID = 'OWN_KEY';
@@ -132,6 +134,21 @@ const RULES: readonly Rule[] = [
   { request: 'GET /v1/public-key', scope: undefined },
   { request: 'GET /v1/me', scope: undefined },
   { request: 'GET /v1/audit', scope: 'audit:read' },
+  { request: 'GET /v1/audit/uses', scope: 'audit:read' },
+  { request: 'POST /v1/handles', scope: 'credentials:write', body: { service_id: 'linear' } },
+  { request: 'POST /v1/handles/status', scope: 'credentials:read', body: HANDLE, allowed_status: 404 },
+  { request: 'POST /v1/handles/decline', scope: 'credentials:write', body: HANDLE, allowed_status: 404 },
+  {
+    request: 'POST /v1/access-requests',
+    scope: 'credentials:use',
+    body: { service_id: 'github', reason: 'r' },
+  },
+  { request: 'GET /v1/access-requests?service_id=github', scope: 'credentials:read' },
+  { request: 'GET /v1/approvals', scope: 'approvals:decide' },
+  { request: `GET ${APPROVAL}`, scope: 'approvals:decide', allowed_status: 404 },
+  { request: `POST ${APPROVAL}/approve`, scope: 'approvals:decide', allowed_status: 404 },
+  { request: `POST ${APPROVAL}/deny`, scope: 'approvals:decide', allowed_status: 404 },
+  { request: `POST ${APPROVAL}/revoke`, scope: 'approvals:decide', allowed_status: 404 },
   { request: 'GET /v1/audit/verify', scope: 'audit:read' },
   { request: 'GET /v1/units', scope: 'credentials:read' },
   { request: 'GET /v1/users', scope: 'org:admin' },

@@ -2,6 +2,7 @@
 import type { CreateKeyInput, NewApiKey } from '../../src/contract/api_key.ts';
 import { type Caller, SCOPES } from '../../src/contract/caller.ts';
 import { newRequestId } from '../../src/crypto/request_id.ts';
+import type { Vault } from '../../src/vault/vault.ts';
 import type { Tenants } from '../kit/vault/tenants.ts';
 
 /** An id of every kind, and the other parts of a request. */
@@ -15,6 +16,10 @@ export interface Fixtures {
   readonly credential_id: string;
   readonly secret_id: string;
   readonly key_id: string;
+  /** An access request that waits for a decision. */
+  readonly approval_id: string;
+  /** A handle that waits for values. */
+  readonly handle: string;
   readonly integration_id: string;
   /** A name that is not used yet. */
   readonly name: string;
@@ -32,6 +37,8 @@ export const SLOTS: readonly Slot[] = [
   'credential_id',
   'secret_id',
   'key_id',
+  'approval_id',
+  'handle',
 ];
 
 export interface Person {
@@ -91,10 +98,34 @@ export async function fixturesOf(
     credential_id: id,
     secret_id: id,
     key_id: other_key.id,
+    ...(await waitingFor(vault, caller)),
     integration_id: vault.services.get('postgresql').id,
     name: `n${++names}`,
     value,
   };
+}
+
+type Waiting = Pick<Fixtures, 'approval_id' | 'handle'>;
+const waiting_by_user = new WeakMap<Vault, Map<string, Waiting>>();
+
+/** A user has a limited number that wait: the fixtures of a person share one until a test ends it. */
+async function waitingFor(vault: Vault, caller: Caller): Promise<Waiting> {
+  const by_user = waiting_by_user.get(vault) ?? new Map<string, Waiting>();
+  waiting_by_user.set(vault, by_user);
+  const user = `${caller.organization}/${caller.user}`;
+  const known = by_user.get(user);
+  const person = { ...caller, edge: 'web', is_person: true } as const;
+  const has_approval =
+    known !== undefined && (await vault.approvals.get(person, known.approval_id)).state === 'pending';
+  const has_handle =
+    known !== undefined && (await vault.handles.status(caller, known.handle)).state === 'pending';
+  const request = { service_id: 'github', name: `n${++names}` };
+  const approval_id = has_approval
+    ? known.approval_id
+    : (await vault.approvals.access.request(caller, { ...request, reason: 'r' })).approval_id;
+  const handle = has_handle ? known.handle : (await vault.handles.create(caller, request)).handle;
+  by_user.set(user, { approval_id, handle });
+  return { approval_id, handle };
 }
 
 let unknown = 0;
@@ -113,5 +144,7 @@ export function unknownFixtures(like: Fixtures): Fixtures {
     credential_id,
     secret_id: credential_id,
     key_id: id(),
+    approval_id: id(),
+    handle: `unknown-handle-${String(unknown).padStart(7, '0')}`,
   };
 }

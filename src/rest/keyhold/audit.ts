@@ -1,4 +1,4 @@
-/** The audit log: list pages, and verify it against the records. */
+/** The audit log: list pages, count uses by day, and verify it against the records. */
 import { createRoute, type OpenAPIHono, z } from '@hono/zod-openapi';
 import {
   AUDIT_ACTIONS,
@@ -6,9 +6,10 @@ import {
   AUDIT_LIMIT_RULE,
   AuditEntry,
   AuditQuery,
+  UseCounts,
 } from '../../contract/audit.ts';
 import { OrganizationName } from '../../contract/caller.ts';
-import { LIST_PAGE_MAX } from '../../contract/limits.ts';
+import { LIST_PAGE_MAX, USE_COUNT_DAYS, USE_COUNT_DAYS_MAX } from '../../contract/limits.ts';
 import type { DialectDependencies, HttpEnv } from '../../http/dialect.ts';
 import { CodedDetail, errorResponses, QUERY_ERRORS } from '../openapi/responses.ts';
 import { component, jsonOf } from '../openapi/schemas.ts';
@@ -107,6 +108,35 @@ const verifyRoute = createRoute({
   },
 });
 
+const usesRoute = createRoute({
+  method: 'get',
+  path: '/v1/audit/uses',
+  tags: TAGS,
+  operationId: 'countUses',
+  summary: 'Count uses by day',
+  description:
+    'Uses and refused uses of the credentials of your organization on each day (UTC), the oldest first. Needs the scope audit:read.',
+  request: {
+    query: z.strictObject({
+      days: wholeNumber(
+        USE_COUNT_DAYS_MAX,
+        `must be a whole number from 1 to ${USE_COUNT_DAYS_MAX}`,
+        `The last days, today included. Default: ${USE_COUNT_DAYS}.`,
+      ),
+      service_id: AuditQuery.shape.service_id,
+    }),
+  },
+  responses: {
+    200: jsonOf(
+      component('UseCounts', UseCounts).openapi({
+        example: { days: [{ date: '2026-01-31', used: 12, refused: 1 }], complete_since: null },
+      }),
+      'The counts. `complete_since`: earlier entries were not counted, because there are too many.',
+    ),
+    ...errorResponses(CodedDetail, QUERY_ERRORS),
+  },
+});
+
 export function registerAudit(app: OpenAPIHono<HttpEnv>, { vault, runAuditRead }: DialectDependencies): void {
   app.openapi(listRoute, async (c) => {
     const caller = c.get('caller');
@@ -116,6 +146,12 @@ export function registerAudit(app: OpenAPIHono<HttpEnv>, { vault, runAuditRead }
     const is_search = Object.values(conditions).some((value) => value !== undefined);
     const { entries, next } = await (is_search ? runAuditRead(caller, list) : list());
     return c.json({ entries: [...entries], next }, 200);
+  });
+
+  app.openapi(usesRoute, async (c) => {
+    const caller = c.get('caller');
+    const { days = USE_COUNT_DAYS, service_id } = c.req.valid('query');
+    return c.json(await runAuditRead(caller, () => vault.audit.countUses(caller, days, service_id)), 200);
   });
 
   app.openapi(verifyRoute, async (c) => {

@@ -1,10 +1,15 @@
 /**
- * Decisions that only a person makes: at the command line on the machine of the vault, or signed in at a page. Never a
- * caller over MCP or REST. One list of all kinds; each kind is a file of its own.
+ * Decisions that only a person makes: at the command line on the machine of the vault, signed in at a page, or over REST with
+ * an API key that a person gave the scope for it. Never over MCP. One list of all kinds; each kind is a file of its own.
  */
 import type { AcceptAccessInput } from '../../contract/access_request.ts';
-import { type Approval, ApprovalChoice, type ApprovalChoiceInput } from '../../contract/approval.ts';
-import { type Caller, canUseService, isPerson } from '../../contract/caller.ts';
+import {
+  type Approval,
+  ApprovalChoice,
+  type ApprovalChoiceInput,
+  type ApprovalList,
+} from '../../contract/approval.ts';
+import { type Caller, canUseService, decidesOnApprovals } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { LIST_PAGE_MAX } from '../../contract/limits.ts';
 import { parseInput } from '../../contract/validation.ts';
@@ -87,6 +92,12 @@ export class Approvals {
     );
   }
 
+  /** As `list` or `listDecided`. */
+  listOf(caller: Caller, which: ApprovalList, organization?: string): Promise<readonly Approval[]> {
+    if (which === 'pending') return this.list(caller, organization);
+    return this.listDecided(caller, which === 'decided' ? 'all' : which, organization);
+  }
+
   /** Also a request that was decided. Throws NOT_FOUND for an unknown and an expired id, and for that of another user. */
   async get(caller: Caller, id: string, organization?: string): Promise<Approval> {
     const { keyring, actor } = await this.#authorize(caller, organization);
@@ -96,7 +107,7 @@ export class Approvals {
   /**
    * Throws as `get`; FORBIDDEN for a request that was made with the caller's API key; CONFLICT for a request that was
    * decided before, and for values whose credential has changed; INVALID_INPUT for a choice that there is not. Only a request
-   * has a choice of more than once.
+   * has a choice of more than once, and only an access request one of limits.
    */
   async approve(
     caller: Caller,
@@ -107,9 +118,11 @@ export class Approvals {
     const choice = parseInput(ApprovalChoice, raw);
     const { keyring, actor, found } = await this.#decidable(caller, id, organization);
     if (found.kind !== 'request' && (choice.for !== 'once' || choice.each !== 'request')) throw noChoice();
+    const { use_policy } = choice;
+    if (found.kind !== 'access_request' && use_policy !== undefined) throw noLimits();
     if (found.kind === 'destination') return this.#destinations.approve(keyring, actor, id);
     if (found.kind === 'stored_values') return this.#values.approve(keyring, actor, id);
-    if (found.kind === 'access_request') return this.access.accept(keyring, actor, id, {});
+    if (found.kind === 'access_request') return this.access.accept(keyring, actor, id, { use_policy });
     return describeUseApproval(await this.#requests.decide(actor, keyring, id, choice), actor.organization);
   }
 
@@ -144,9 +157,10 @@ export class Approvals {
   async #authorize(caller: Caller, organization: string | undefined) {
     const authorized = await this.#guard.authorizeIn(caller, organization, 'approvals:decide', ACTION);
     await this.#guard.auditDenials(caller, authorized.home, ACTION, ['FORBIDDEN'], null, () => {
-      if (!isPerson(caller)) throw notAPerson();
+      if (!decidesOnApprovals(caller)) throw notAPerson();
     });
-    return authorized;
+    // What the decision changes, such as a protected credential, only a person changes.
+    return { ...authorized, actor: { ...authorized.actor, is_person: true } as const };
   }
 
   async #decidable(caller: Caller, id: string, organization: string | undefined) {
@@ -196,18 +210,22 @@ function isVisible(actor: Caller, { user, stack_id, service_id }: Approval): boo
 }
 
 function notAPerson(): VaultError {
-  const message =
-    'A person decides on approvals: on the pages of Keyhold, or with `keyhold approvals` on the machine of the vault.';
+  const message = 'A person decides on approvals: on the pages of Keyhold, or with `keyhold approvals`.';
   return new VaultError('FORBIDDEN', message);
 }
 
 function ownRequest(): VaultError {
   const message =
-    'The API key that made this request cannot decide on it. Sign in with another key, or run `keyhold approvals` on the machine of the vault.';
+    'The API key that made this request cannot decide on it. Use another key, or run `keyhold approvals` on the machine of the vault.';
   return new VaultError('FORBIDDEN', message);
 }
 
 function noChoice(): VaultError {
   const message = 'Only a request can be approved for a session, a duration, an endpoint or a host.';
+  return new VaultError('INVALID_INPUT', message);
+}
+
+function noLimits(): VaultError {
+  const message = 'Only an access request is approved with a use policy. Set one for a credential instead.';
   return new VaultError('INVALID_INPUT', message);
 }

@@ -5,6 +5,7 @@ import {
   AuditPaging,
   AuditQuery,
   type AuditReport,
+  UseCountInput,
   type UseCounts,
 } from '../../contract/audit.ts';
 import type { Caller } from '../../contract/caller.ts';
@@ -41,9 +42,11 @@ export class AuditReads {
 
   /** Uses and refused uses of each of the last `days` days, today included. Reads a bounded number of entries. */
   async countUses(caller: Caller, days: number, service_id?: string): Promise<UseCounts> {
+    const input = parseInput(UseCountInput, { days, service_id });
+    const slug = input.service_id && this.#slugOf(input.service_id);
     const { keyring } = await this.#guard.authorizeIn(caller, undefined, 'audit:read', 'list_audit');
     const { audit_log, now } = this.#parts;
-    return countUses(audit_log.newestFirst(keyring), now(), days, service_id && this.#slugOf(service_id));
+    return countUses(audit_log.newestFirst(keyring), now(), input.days, slug);
   }
 
   /** Compares the whole log with the records. Changes no record. */

@@ -26,6 +26,7 @@ export function withoutPerResponseData(
       .replaceAll(/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/gi, 'ID')
       .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME')
       .replaceAll(/\b[0-9A-Z]{3}-[0-9A-Z]{3}\b/g, 'CODE')
+      .replaceAll(/(?<=enter\/|"handle":")[\w-]{22}/g, 'HANDLE')
       .replaceAll(/"latency_ms":\d+/g, '"latency_ms":0');
   }
   const kept = [...headers].filter(([name]) => !PER_RESPONSE_HEADERS.has(name) && name !== 'content-length');

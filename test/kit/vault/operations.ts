@@ -400,6 +400,12 @@ export const OPERATIONS: readonly OperationCase[] = [
     ({ tenants: { vault } }, me) => vault.approvals.listDecided(personOf(me), 'all'),
   ],
   [
+    'approvals.listOf',
+    'approvals:decide',
+    'approve_destination',
+    ({ tenants: { vault } }, me) => vault.approvals.listOf(personOf(me), 'in_force'),
+  ],
+  [
     'approvals.revoke',
     'approvals:decide',
     'approve_destination',

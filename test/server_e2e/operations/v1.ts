@@ -2,9 +2,11 @@
 import type { Fixtures } from '../fixtures.ts';
 import type { Rows } from './operations.ts';
 
-const stackOf = ({ stack_id }: Fixtures) => `/v1/stacks/${stack_id}`;
-const linearOf = (fixtures: Fixtures) => `${stackOf(fixtures)}/servers/linear`;
 const inQuery = (parameters: Readonly<Record<string, string>>) => `?${new URLSearchParams(parameters)}`;
+const stackOf = ({ stack_id }: Fixtures) => `/v1/stacks/${stack_id}`;
+const approvalOf = ({ approval_id, organization }: Fixtures, verb = '') =>
+  `/v1/approvals/${approval_id}${verb}${inQuery({ organization })}`;
+const linearOf = (fixtures: Fixtures) => `${stackOf(fixtures)}/servers/linear`;
 const oneValue = ({ stack_id, name, value }: Fixtures) => ({
   service_id: 'linear',
   credential_type: 'bearer',
@@ -67,6 +69,62 @@ const KEYHOLD_ROWS: Rows = {
     request: ({ organization, user, credential_id, key_id }) => ({
       path: `/v1/audit${inQuery({ organization, user, credential_id, record_id: key_id, service_id: 'postgresql' })}`,
     }),
+  },
+  'GET /v1/audit/uses': {
+    scopes: ['audit:read'],
+    request: () => ({ path: `/v1/audit/uses${inQuery({ service_id: 'linear' })}` }),
+  },
+  'POST /v1/handles': {
+    scopes: ['credentials:write'],
+    request: ({ stack_id, name }) => ({
+      path: '/v1/handles',
+      body: { service_id: 'linear', stack_id, name },
+    }),
+  },
+  // The handle is of another API key.
+  'POST /v1/handles/status': {
+    scopes: ['credentials:read'],
+    status: 404,
+    request: ({ handle }) => ({ path: '/v1/handles/status', body: { handle } }),
+  },
+  'POST /v1/handles/decline': {
+    scopes: ['credentials:write'],
+    request: ({ handle }) => ({ path: '/v1/handles/decline', body: { handle } }),
+  },
+  'POST /v1/access-requests': {
+    scopes: ['credentials:use'],
+    request: ({ stack_id }) => ({
+      path: '/v1/access-requests',
+      body: { service_id: 'github', reason: 'To read issues.', stack_id },
+    }),
+  },
+  'GET /v1/access-requests': {
+    scopes: ['credentials:read'],
+    request: ({ stack_id }) => ({
+      path: `/v1/access-requests${inQuery({ service_id: 'github', stack_id })}`,
+    }),
+  },
+  'GET /v1/approvals': {
+    scopes: ['approvals:decide'],
+    request: ({ organization }) => ({ path: `/v1/approvals${inQuery({ organization })}` }),
+  },
+  'GET /v1/approvals/{approval_id}': {
+    scopes: ['approvals:decide'],
+    request: (fixtures) => ({ path: approvalOf(fixtures) }),
+  },
+  'POST /v1/approvals/{approval_id}/approve': {
+    scopes: ['approvals:decide'],
+    request: (fixtures) => ({ path: approvalOf(fixtures, '/approve') }),
+  },
+  'POST /v1/approvals/{approval_id}/deny': {
+    scopes: ['approvals:decide'],
+    request: (fixtures) => ({ path: approvalOf(fixtures, '/deny') }),
+  },
+  // Only an approval of a request is revoked.
+  'POST /v1/approvals/{approval_id}/revoke': {
+    scopes: ['approvals:decide'],
+    status: 404,
+    request: (fixtures) => ({ path: approvalOf(fixtures, '/revoke') }),
   },
   'GET /v1/audit/verify': {
     scopes: ['audit:read'],

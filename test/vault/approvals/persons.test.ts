@@ -43,11 +43,11 @@ async function requested() {
 }
 
 describe('a request that waits for approval', () => {
-  test('cannot be approved or denied by an agent over REST, MCP or the library, with any scope', async () => {
+  test('cannot be approved or denied by an agent over MCP or the library, with any scope', async () => {
     const { tenants, vault, agent, id, decide, state } = await requested();
     const admin = await tenants.admin('acme', 'ann');
     for (const key of [agent, admin])
-      for (const edge of ['rest', 'mcp', 'library', 'web', 'cli'] as const) {
+      for (const edge of ['mcp', 'library', 'web', 'cli'] as const) {
         const caller: Caller = { ...key, edge };
         expect(await decide(caller)).toBe('FORBIDDEN');
         expect(await outcomeOf(vault.approvals.deny(caller, id))).toBe('FORBIDDEN');
@@ -65,6 +65,37 @@ describe('a request that waits for approval', () => {
     const denied = { action: 'approve_destination', outcome: 'denied' } as const;
     const { entries } = await vault.listAudit(await tenants.admin('acme'), denied);
     expect(entries[0]).toMatchObject({ user: 'ann', edge: 'web', api_key_id: agent.api_key_id });
+  });
+
+  test('cannot be decided on over REST with the API key that made it, or with a key without approvals:decide', async () => {
+    const { tenants, vault, agent, id, decide, state } = await requested();
+    const other = await tenants.user('acme', 'ann', {
+      scopes: ALL_SCOPES.filter((one) => one !== 'org:admin' && one !== 'approvals:decide'),
+    });
+    for (const key of [agent, other]) {
+      const caller: Caller = { ...key, edge: 'rest' };
+      expect(await decide(caller)).toBe('FORBIDDEN');
+      expect(await outcomeOf(vault.approvals.deny(caller, id))).toBe('FORBIDDEN');
+      expect(await outcomeOf(vault.approvals.revoke(caller, id))).toBe('FORBIDDEN');
+    }
+    expect(await outcomeOf(vault.approvals.list({ ...other, edge: 'rest' }))).toBe('FORBIDDEN');
+    expect(await state()).toBe('pending');
+  });
+
+  test('cannot be decided on over REST by a caller without an API key', async () => {
+    const { tenants, vault, id } = await requested();
+    const { api_key_id: _, ...local } = await tenants.admin('acme', 'ann');
+    expect(await outcomeOf(vault.approvals.approve({ ...local, edge: 'rest' }, id))).toBe('FORBIDDEN');
+  });
+
+  test('is approved over REST with another API key of its user that has approvals:decide', async () => {
+    const { tenants, decide, request, operator, vault, id } = await requested();
+    const key = await tenants.user('acme', 'ann', { scopes: ['approvals:decide'] });
+    expect(await decide({ ...key, edge: 'rest' })).toBe('ok');
+    expect(await outcomeOf(request())).toBe('ok');
+    expect(await vault.approvals.get(operator, id, 'acme')).toMatchObject({ decided_by: 'ann' });
+    const { entries } = await vault.listAudit(await tenants.admin('acme'), { action: 'approve_use' });
+    expect(entries).toMatchObject([{ user: 'ann', edge: 'rest', api_key_id: key.api_key_id }]);
   });
 
   test('cannot be decided on by a person without the scope approvals:decide', async () => {

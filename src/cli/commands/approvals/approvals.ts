@@ -1,6 +1,7 @@
-/** `keyhold approvals`: decisions that only a person makes, on the machine of the vault. */
+/** `keyhold approvals`: decisions that only a person makes, on the machine of the vault or at a server. */
 import { Command, Option } from 'commander';
 import { GRANT_EXTENTS } from '../../../contract/use/rules.ts';
+import { addServerOptions } from '../../connect/server_option.ts';
 import type { CliContext } from '../../context.ts';
 import { examples } from '../../terminal/output.ts';
 import { addUsePolicyOptions } from '../../use_policy/options.ts';
@@ -41,12 +42,14 @@ export function approvalsCommand(context: CliContext): Command {
     .addHelpText('after', examples('keyhold approvals revoke 01a2b3c4-5d6e-7f80-9a1b-2c3d4e5f6071'))
     .action(async (id: string, options) => (await import('./decide.ts')).revoke(context, id, options));
   return new Command('approvals')
-    .description('List, approve, deny and revoke what only a person decides. Works on this machine only.')
-    .addCommand(list)
-    .addCommand(show)
-    .addCommand(approveCommand(context))
-    .addCommand(deny)
-    .addCommand(revoke)
+    .description(
+      'List, approve, deny and revoke what only a person decides. On a server with an API key that has approvals:decide.',
+    )
+    .addCommand(addServerOptions(list))
+    .addCommand(addServerOptions(show))
+    .addCommand(addServerOptions(approveCommand(context)))
+    .addCommand(addServerOptions(deny))
+    .addCommand(addServerOptions(revoke))
     .addHelpText('after', examples('keyhold approvals list'));
 }
 

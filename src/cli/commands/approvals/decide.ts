@@ -4,14 +4,15 @@ import type { Approval, ApprovalChoiceInput } from '../../../contract/approval.t
 import { VaultError } from '../../../contract/errors.ts';
 import { USE_GRANT_MAX_MS } from '../../../contract/limits.ts';
 import { describePolicy, type GrantExtent } from '../../../contract/use/rules.ts';
-import { assertLocal } from '../../connect/server_option.ts';
+import type { ConnectionOptions } from '../../connect/server_option.ts';
+import { connectVault } from '../../connect/vault_connection.ts';
 import type { CliContext } from '../../context.ts';
-import { nextCommand } from '../../terminal/next_command.ts';
+import { nextCommand, type Selectors } from '../../terminal/next_command.ts';
 import { note, print, printJson } from '../../terminal/output.ts';
 import { paintFor } from '../../terminal/terminal_text.ts';
 import type { UsePolicyOptions } from '../../use_policy/options.ts';
 
-interface Options {
+interface Options extends ConnectionOptions {
   readonly org?: string;
   readonly yes?: boolean;
   readonly json?: boolean;
@@ -22,17 +23,14 @@ interface ApproveOptions extends Options, UsePolicyOptions {
   readonly each: GrantExtent;
 }
 
-function assertOnThisMachine(context: CliContext): void {
-  assertLocal(context.env, 'approvals', 'Run it on the machine of the vault.');
-}
-
 export async function listApprovals(
   context: CliContext,
-  { org, json, granted }: Options & { readonly granted?: boolean },
+  options: Options & { readonly granted?: boolean },
 ): Promise<void> {
-  assertOnThisMachine(context);
-  if (granted === true) return listGranted(context, org, json);
-  const approvals = await context.withVault('no', (vault) => vault.approvals.list(context.caller(), org));
+  const { org, json, granted } = options;
+  if (granted === true) return listGranted(context, options);
+  const { withVault } = await connectVault(context, options);
+  const approvals = await withVault('existing', (vault) => vault.listApprovals('pending', org));
   if (json === true) return printJson(context, { approvals });
   if (approvals.length === 0) return print(context, 'Nothing waits for a decision.');
   const [{ table }, { relativeTime }] = await Promise.all([
@@ -48,17 +46,13 @@ export async function listApprovals(
     summary,
   ]);
   const text = await table(['ID', 'KIND', 'USER', 'SINCE', 'WHAT'], rows, paintFor(context));
-  await print(context, [text, '', `Next: ${nextCommand(['approvals', 'show', 'ID'], { org })}`]);
+  await print(context, [text, '', `Next: ${nextCommand(['approvals', 'show', 'ID'], sameVault(options))}`]);
 }
 
-async function listGranted(
-  context: CliContext,
-  org: string | undefined,
-  json: boolean | undefined,
-): Promise<void> {
-  const approvals = await context.withVault('no', (vault) =>
-    vault.approvals.listDecided(context.caller(), 'in_force', org),
-  );
+async function listGranted(context: CliContext, options: Options): Promise<void> {
+  const { org, json } = options;
+  const { withVault } = await connectVault(context, options);
+  const approvals = await withVault('existing', (vault) => vault.listApprovals('in_force', org));
   if (json === true) return printJson(context, { approvals });
   if (approvals.length === 0) return print(context, 'No approval of a request is in force.');
   const { table } = await import('../../terminal/table.ts');
@@ -71,31 +65,29 @@ async function listGranted(
     `${approval.grant?.uses ?? 0} of ${approval.grant?.uses_max ?? 1}`,
   ]);
   const text = await table(['ID', 'USER', 'CALLER', 'WHAT', 'VALID', 'USES'], rows, paintFor(context));
-  await print(context, [text, '', `Next: ${nextCommand(['approvals', 'revoke', 'ID'], { org })}`]);
+  await print(context, [text, '', `Next: ${nextCommand(['approvals', 'revoke', 'ID'], sameVault(options))}`]);
 }
 
-export async function showApproval(context: CliContext, id: string, { org, json }: Options): Promise<void> {
-  assertOnThisMachine(context);
-  const approval = await context.withVault('no', (vault) => vault.approvals.get(context.caller(), id, org));
+export async function showApproval(context: CliContext, id: string, options: Options): Promise<void> {
+  const { org, json } = options;
+  const { withVault } = await connectVault(context, options);
+  const approval = await withVault('existing', (vault) => vault.getApproval(id, org));
   if (json === true) return printJson(context, approval);
-  const command = nextCommand(['approvals', 'approve', approval.id], { org });
+  const command = nextCommand(['approvals', 'approve', approval.id], sameVault(options));
   const next = approval.state === 'pending' ? ['', `Next: ${command}`] : [];
   await print(context, [...linesOf(approval), ...next]);
 }
 
-export async function approve(
-  context: CliContext,
-  id: string,
-  { org, yes, json, ...options }: ApproveOptions,
-): Promise<void> {
-  assertOnThisMachine(context);
-  const choice = choiceOf(options);
+export async function approve(context: CliContext, id: string, options: ApproveOptions): Promise<void> {
+  const { org, yes, json } = options;
   const { parseUsePolicy } = await import('../../use_policy/parse.ts');
   const use_policy = parseUsePolicy(options, new Date());
+  const choice: ApprovalChoiceInput = { ...choiceOf(options), use_policy };
+  const { withVault } = await connectVault(context, options);
   let shown: Approval | undefined;
   if (yes !== true) {
     const { isTerminal, promptConfirm } = await import('../../terminal/prompt.ts');
-    shown = await context.withVault('no', (vault) => vault.approvals.get(context.caller(), id, org));
+    shown = await withVault('existing', (vault) => vault.getApproval(id, org));
     await note(context, linesOf(shown));
     if (!isTerminal(context)) {
       const message =
@@ -104,15 +96,11 @@ export async function approve(
     }
     if (!(await promptConfirm('Approve?', context))) return note(context, 'Nothing was approved.');
   }
-  const approved = await context.withVault('no', async (vault) => {
+  const approved = await withVault('existing', async (vault) => {
     // While the person reads, the definition of the service can get other hosts.
-    if (
-      shown !== undefined &&
-      !isDeepStrictEqual(await vault.approvals.get(context.caller(), id, org), shown)
-    )
+    if (shown !== undefined && !isDeepStrictEqual(await vault.getApproval(id, org), shown))
       throw changedError();
-    if (use_policy !== undefined) return vault.approvals.accept(context.caller(), id, { use_policy }, org);
-    return vault.approvals.approve(context.caller(), id, org, choice);
+    return vault.approve(id, choice, org);
   });
   if (json === true) return printJson(context, approved);
   const lines = [`Approved: ${approved.summary}`];
@@ -129,18 +117,25 @@ export async function approve(
   await print(context, lines);
 }
 
-export async function deny(context: CliContext, id: string, { org, json }: Options): Promise<void> {
-  assertOnThisMachine(context);
-  const denied = await context.withVault('no', (vault) => vault.approvals.deny(context.caller(), id, org));
+export async function deny(context: CliContext, id: string, options: Options): Promise<void> {
+  const { org, json } = options;
+  const { withVault } = await connectVault(context, options);
+  const denied = await withVault('existing', (vault) => vault.deny(id, org));
   if (json === true) return printJson(context, denied);
   await print(context, 'Denied.');
 }
 
-export async function revoke(context: CliContext, id: string, { org, json }: Options): Promise<void> {
-  assertOnThisMachine(context);
-  const revoked = await context.withVault('no', (vault) => vault.approvals.revoke(context.caller(), id, org));
+export async function revoke(context: CliContext, id: string, options: Options): Promise<void> {
+  const { org, json } = options;
+  const { withVault } = await connectVault(context, options);
+  const revoked = await withVault('existing', (vault) => vault.revokeApproval(id, org));
   if (json === true) return printJson(context, revoked);
   await print(context, `Revoked: ${extentOf(revoked)}`);
+}
+
+/** The options that select the vault, for the next command. */
+function sameVault({ org, url, keyFile }: Options): Selectors {
+  return { org, url, keyFile };
 }
 
 function choiceOf({ for: term, each }: Pick<ApproveOptions, 'for' | 'each'>): ApprovalChoiceInput {

@@ -3,7 +3,8 @@
  * with a prompt.
  */
 import type { Command, Option } from 'commander';
-import { type ConnectionOptions, namesServer } from '../../connect/server_option.ts';
+import type { ApprovalList } from '../../../contract/approval.ts';
+import type { ConnectionOptions } from '../../connect/server_option.ts';
 import type { VaultConnection } from '../../connect/vault_connection.ts';
 import { connectVault } from '../../connect/vault_connection.ts';
 import type { CliContext } from '../../context.ts';
@@ -204,23 +205,21 @@ async function operandNames(
         .map(({ field_id }) => field_id)
         .filter((field_id) => !operands.includes(field_id));
     case 'approval':
-      if (namesServer(context.env, named)) return [];
-      return context.withVault(
-        'no',
-        async (vault) => (await vault.approvals.list(context.caller())).map(({ id }) => id),
-        async () => undefined,
-      );
+      return approvalIds(context, named, 'pending');
     case 'grant':
-      if (namesServer(context.env, named)) return [];
-      return context.withVault(
-        'no',
-        async (vault) =>
-          (await vault.approvals.listDecided(context.caller(), 'in_force')).map(({ id }) => id),
-        async () => undefined,
-      );
+      return approvalIds(context, named, 'in_force');
     case 'client':
       return (await import('../install/client_ids.ts')).CLIENT_IDS;
     default:
       return argument?.argChoices ?? [];
   }
+}
+
+async function approvalIds(
+  context: CliContext,
+  named: ConnectionOptions,
+  list: ApprovalList,
+): Promise<string[]> {
+  const access = await connectWithoutPrompts(context, named);
+  return (await access.withVault('existing', (vault) => vault.listApprovals(list))).map(({ id }) => id);
 }
