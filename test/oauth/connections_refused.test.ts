@@ -189,11 +189,26 @@ describe('a start', () => {
     expect(await vault.status(person(), { service_id: 'github' })).toMatchObject({ status: 'missing' });
   });
 
-  test('is refused for a protected credential unless by a person, and without the scope', async () => {
+  test('and its end need the scope credentials:write, and refusals are in the audit log', async () => {
+    const { connections, person, vault, callback, finish } = await setupFake(granting);
+    const reader = { ...person(), scopes: new Set(['credentials:read', 'credentials:use'] as const) };
+    const url = await callback();
+    expect(await errorOf(connections.start(reader, ACME, OIDC_REDIRECT_URI))).toMatchObject({
+      code: 'FORBIDDEN',
+    });
+    expect(await errorOf(connections.startDevice(reader, ACME))).toMatchObject({ code: 'FORBIDDEN' });
+    expect(await errorOf(finish(url, reader))).toMatchObject({ code: 'FORBIDDEN' });
+    const { entries } = await vault.listAudit(person(), { outcome: 'denied' });
+    const reason = 'missing scope credentials:write';
+    expect(entries.map((entry) => [entry.action, entry.reason])).toEqual([
+      ['connect', reason],
+      ['start_connection', reason],
+    ]);
+  });
+
+  test('is refused for a protected credential unless by a person', async () => {
     const { connections, person, caller, vault } = await setupFake(granting);
     const start = (by: Caller) => connections.start(by, ACME, OIDC_REDIRECT_URI);
-    const reader = { ...person(), scopes: new Set(['credentials:read', 'credentials:use'] as const) };
-    expect(await errorOf(start(reader))).toMatchObject({ code: 'FORBIDDEN' });
     await vault.setProtected(person(), ACME, true);
     const agent: Caller = { ...caller(), edge: 'mcp' };
     expect(await errorOf(start(agent))).toMatchObject({ code: 'FORBIDDEN', reason: 'credential_protected' });
@@ -224,6 +239,9 @@ const json =
   (status: number, body: unknown): Handler =>
   (_request, response) =>
     void response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+
+/** Longer than a request for tokens may take. */
+const SLOW_MS = 30_000;
 
 const FAILURES: readonly (readonly [string, Handler, string])[] = [
   ['is down', (_request, response) => void response.destroy(), 'UPSTREAM'],
@@ -257,6 +275,18 @@ describe('a provider', () => {
     expect(await errorOf(opened.finish(url))).toMatchObject({ code: 'EXPIRED' });
     expect(opened.provider.requests).toHaveLength(1);
   });
+
+  test(
+    'that does not respond in time ends the connection without tokens',
+    async () => {
+      const opened = await setupFake(() => undefined);
+      const url = await opened.callback();
+      const error = await errorOf(opened.finish(url));
+      expect(error).toMatchObject({ code: 'UPSTREAM' });
+      await expectNothingStored(opened, error);
+    },
+    SLOW_MS,
+  );
 
   test('that the person declines stores nothing, against oidc-provider', async () => {
     const opened = await setupOidc({ decide: 'deny' });
