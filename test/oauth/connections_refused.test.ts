@@ -150,6 +150,26 @@ describe('a callback', () => {
     expect(provider.requests).toEqual([]);
   });
 
+  test('is refused if the built-in definition is another one than at the start', async () => {
+    const { connections, person, vault } = await setupFake(granting);
+    const github = { service_id: 'github' };
+    await vault.update(person(), { ...github, credentials: { github_client_id: 'Iv1.0123456789abcdef' } });
+    const { authorization_url } = await connections.start(person(), github, OIDC_REDIRECT_URI);
+    const state = new URL(authorization_url).searchParams.get('state') ?? '';
+    const service = vault.services.get('github');
+    const { oauth } = service;
+    try {
+      Reflect.set(service, 'oauth', { ...oauth, body_format: 'json' });
+      const finished = connections.finish(person(), new URLSearchParams({ code: 'code-7c1', state }));
+      expect(await errorOf(finished)).toMatchObject({
+        code: 'EXPIRED',
+        message: expect.stringContaining('definition'),
+      });
+    } finally {
+      Reflect.set(service, 'oauth', oauth);
+    }
+  });
+
   test('stores nothing if the credential is deleted while the provider responds', async () => {
     let respond: (() => void) | undefined;
     const { callback, finish, vault, person } = await setupFake((request, response) => {
