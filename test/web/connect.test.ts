@@ -136,3 +136,81 @@ describe.skipIf(!CAN_RUN_CHROMIUM)('a person in a browser', () => {
     expect(await pages.status()).toMatchObject({ status: 'active', credential_type: 'oauth2' });
   }, 60_000);
 });
+
+describe('a callback', () => {
+  const CALLBACK = `${CALLBACK_PATH}?code=c0de-of-the-test&state=${'s'.repeat(43)}&iss=https%3A%2F%2Fauth.acme.test`;
+
+  test('with an unknown state, or with that of another user, sends and stores nothing, and its parameters leave the address', async () => {
+    const pages = await setup();
+    await pages.storeClient();
+    const { authorization_url } = await pages.parts.connections.start(
+      pages.person(),
+      ACME,
+      `${pages.url}${CALLBACK_PATH}`,
+    );
+    const callback = await pages.oidc.approve(authorization_url);
+    const other = await pages.signedIn({ user: 'other' });
+    const own = await pages.signedIn();
+    for (const [browser, path] of [
+      [own, CALLBACK],
+      [own, CALLBACK_PATH],
+      [other, callback.pathname + callback.search],
+    ] as const) {
+      const refused = await browser.get(path);
+      expect([refused.status, refused.location]).toEqual([303, '/dashboard/oauth/result']);
+      expect((await browser.get('/dashboard/oauth/result')).text).toContain('Not connected');
+    }
+    expect(pages.oidc.granted.size).toBe(0);
+    expect((await pages.status()).optional_credentials.access_token).toBe('missing');
+    // The person's own callback still works.
+    const connected = await own.get(callback.pathname + callback.search);
+    expect(connected.location).toMatch(/^\/dashboard\/credentials\/[\w-]+$/);
+  }, 60_000);
+
+  test('without a session goes to the sign-in page, without the code in its address', async () => {
+    const pages = await setup();
+    const refused = await pages.browser().get(CALLBACK);
+    expect([refused.status, refused.location]).toEqual([303, '/dashboard/sign-in']);
+  });
+
+  test('as HEAD changes nothing', async () => {
+    const pages = await setup();
+    const browser = await pages.signedIn();
+    expect((await browser.send(CALLBACK, { method: 'HEAD' })).status).toBe(405);
+  });
+});
+
+describe('a connection', () => {
+  test('of another site, or without the CSRF token, is not started', async () => {
+    const pages = await setup();
+    await pages.storeClient();
+    const browser = await pages.signedIn();
+    await browser.get(PAGE);
+    const started = async (headers: Record<string, string>, fields: Record<string, string> = {}) =>
+      (await browser.post(PAGE, { grant: 'authorization_code', ...fields }, headers)).status;
+    expect(await started({ origin: 'https://evil.test' })).toBe(403);
+    expect(await started({}, { csrf_token: 'x'.repeat(43) })).toBe(403);
+    const { entries } = await pages.vault.listAudit(pages.person(), { action: 'start_connection' });
+    expect(entries).toEqual([]);
+  });
+
+  test('stores no other field than those of the client', async () => {
+    const pages = await setup();
+    const browser = await pages.signedIn();
+    await browser.get(PAGE);
+    const refused = await browser.post(PAGE, {
+      'value.client_id': OIDC_CLIENT.id,
+      'value.access_token': 'a token of the person',
+    });
+    expect(refused.status).toBe(400);
+    expect(refused.text).toContain('This page stores only the fields that a connection needs.');
+    expect((await pages.status()).status).toBe('missing');
+  });
+
+  test('is not offered for a service without OAuth', async () => {
+    const pages = await setup();
+    const browser = await pages.signedIn();
+    const refused = await browser.get('/dashboard/connect/openai');
+    expect(refused.status).toBe(400);
+  });
+});
