@@ -54,7 +54,6 @@ import { DueRefreshes } from './oauth/due_refreshes.ts';
 import { Organizations } from './organizations/organizations.ts';
 import { OrganizationRegistry } from './organizations/registry.ts';
 import { Users } from './organizations/users.ts';
-import { SignInAttempts } from './people/sign_in_attempts.ts';
 import { WebSessions } from './people/web_sessions.ts';
 import { PendingValues } from './protection/pending_values.ts';
 import { Protection, type ProtectionState, type WriteOptions } from './protection/protection.ts';
@@ -104,8 +103,6 @@ export class Vault {
   readonly due_refreshes: DueRefreshes;
   /** Who is signed in to the pages. */
   readonly web_sessions: WebSessions;
-  /** Sign-ins with an identity provider that wait for the callback. */
-  readonly sign_in_attempts: SignInAttempts;
   readonly #protection: Protection;
 
   constructor(parts: VaultDependencies) {
@@ -150,7 +147,6 @@ export class Vault {
     this.organizations = new Organizations(parts.keys, this.#guard, directory);
     this.api_keys = new ApiKeys(parts, this.#guard, directory, valid_keys);
     this.web_sessions = new WebSessions(parts, this.api_keys.authentication, directory);
-    this.sign_in_attempts = new SignInAttempts(parts);
     this.use_policies = new UsePolicies(parts, this.#guard, writer);
     const all = new AllCredentials(parts, this.#guard, this.#stacks);
     this.due_tests = new DueTests(parts, all, lookup, activity);

@@ -21,6 +21,7 @@ import { keyMissing, type OrganizationKeyring } from '../keys/keyring.ts';
 import type { OrganizationRegistry } from '../organizations/registry.ts';
 import { retryOnConflict } from '../records/conflict_retry.ts';
 import { EntityRepository, removal, type Versioned } from '../records/entity_repository.ts';
+import { SignInAttempts } from './sign_in_attempts.ts';
 import { SignInTickets } from './sign_in_tickets.ts';
 
 const TOKEN_BYTES = 32;
@@ -72,6 +73,8 @@ export interface NewWebSession {
 type Parts = Pick<VaultDependencies, 'store' | 'records' | 'keys' | 'audit_log' | 'random' | 'now'>;
 
 export class WebSessions {
+  /** Sign-ins with an identity provider that wait for the callback. */
+  readonly attempts: SignInAttempts;
   readonly #parts: Parts;
   readonly #keys: ApiKeyAuthentication;
   readonly #records: EntityRepository<SessionMeta>;
@@ -83,6 +86,7 @@ export class WebSessions {
     this.#keys = keys;
     this.#directory = directory;
     this.#records = new EntityRepository(parts, 'web_session');
+    this.attempts = new SignInAttempts(parts);
     this.#tickets = new SignInTickets(parts);
   }
 

@@ -66,7 +66,7 @@ export function addOidcSignIn(
     const next = safeNextPath(textOf(c.var.form, 'next'));
     try {
       const { authorization_url, secrets } = await oidc.start(redirect_uri);
-      cookies.setAttempt(c, vault.sign_in_attempts.seal({ ...secrets, next }));
+      cookies.setAttempt(c, vault.web_sessions.attempts.seal({ ...secrets, next }));
       c.header('Refresh', `0; url=${authorization_url}`);
       return showPage(c, { title: 'Sign in' }, <Continue name={provider.name} url={authorization_url} />);
     } catch (error) {
@@ -95,7 +95,7 @@ export function addOidcSignIn(
     assertPrivateConnection(c.req.raw.headers, public_url);
     const { request_id, address } = c.env.mount;
     const sealed = cookies.takeAttempt(c);
-    const attempt = sealed === undefined ? undefined : vault.sign_in_attempts.open(sealed);
+    const attempt = sealed === undefined ? undefined : vault.web_sessions.attempts.open(sealed);
     try {
       return c.redirect(await signIn(c, attempt), 303);
     } catch (error) {
