@@ -101,6 +101,17 @@ describe.each(CLIENT_KINDS)('%s over stdio', (kind) => {
     expect([page.status, page.text.includes('declined')]).toEqual([410, true]);
   });
 
+  test('that cancels the request to open the page gets the plain result, and the person can still enter the value', async () => {
+    const { requests, options } = elicitation({ url: {} }, 'cancel');
+    const client = await connect(kind, options);
+    const { structured } = await client.call('store_credential', LINEAR);
+    const { url, handle } = structured as unknown as Pending;
+    expect(requests).toHaveLength(1);
+    expect((await enter(url, { 'value.linear_api_key': 'lin_api_x' })).sent.status).toBe(303);
+    const done = await client.call('get_credential_status', { handle });
+    expect(done.structured).toMatchObject({ handle_status: 'done' });
+  });
+
   test.each([[{}], [{ form: {} }]])(
     'that declares elicitation %j is not requested to open a page',
     async (declares) => {
