@@ -53,16 +53,35 @@ export const NewAccessRequest = z.strictObject({
 });
 export type NewAccessRequest = z.infer<typeof NewAccessRequest>;
 
-/** With the page on which the user decides, if a server runs. */
-export const AccessRequest = NewAccessRequest.extend({ url: z.string().optional() });
+/** Where the person stores the credential, if not as requested. */
+const AcceptedAs = z.strictObject({ stack_id: z.string(), name: z.string().nullable() });
+export type AcceptedAs = z.infer<typeof AcceptedAs>;
+
+/** `url`: the page on which the user decides, if a server runs. */
+export const AccessRequest = NewAccessRequest.extend({
+  url: z.string().optional(),
+  accepted_as: AcceptedAs.optional(),
+});
 export type AccessRequest = z.infer<typeof AccessRequest>;
 
-/** The limits that a person sets: other uses are refused. */
-export const AcceptAccessInput = z.strictObject({ use_policy: UsePolicy.optional() });
+/** How a person narrows a request: the limits of uses, and where the credential is stored. Default: as requested. */
+export const AcceptAccessInput = z.strictObject({
+  use_policy: UsePolicy.optional(),
+  stack_id: StackId.optional(),
+  /** `null`: without a name. */
+  name: CredentialName.nullable().optional(),
+});
 export type AcceptAccessInput = z.input<typeof AcceptAccessInput>;
 
-/** For a model that checks a credential which is not stored yet. */
-export function describeAccessRequest({ state, approval_id, expires_at }: NewAccessRequest): string {
+export function describeAcceptedAs({ stack_id, name }: AcceptedAs): string {
+  return `stack_id ${JSON.stringify(stack_id)} and ${name === null ? 'no name' : `the name ${JSON.stringify(name)}`}`;
+}
+
+/** For a model that checks a credential which is not stored yet, or stored elsewhere than requested. */
+export function describeAccessRequest(request: AccessRequest): string {
+  const { state, approval_id, expires_at, accepted_as } = request;
+  if (accepted_as !== undefined)
+    return `The user has accepted the access request, with ${describeAcceptedAs(accepted_as)}. Check the values with get_credential_status and these, and give them with each call.`;
   return state === 'approved'
     ? 'The user has accepted the access request and enters the values next. Check again later with get_credential_status.'
     : `The access request waits for the user until ${expires_at}: \`keyhold approvals show ${approval_id}\`. Check again later with get_credential_status.`;

@@ -1,5 +1,5 @@
 /** Access requests with the page on which the user decides. */
-import type { AccessRequest, NewAccessRequest, RequestAccessInput } from '../contract/access_request.ts';
+import type { AccessRequest, RequestAccessInput } from '../contract/access_request.ts';
 import type { Caller } from '../contract/caller.ts';
 import type { CredentialStatusInput } from '../contract/credential.ts';
 import { approvalUrl } from '../contract/pages.ts';
@@ -26,7 +26,7 @@ export async function findAccessRequest(
   return found === undefined ? null : withUrl(context, found);
 }
 
-async function withUrl({ pages }: Context, request: NewAccessRequest): Promise<AccessRequest> {
+async function withUrl({ pages }: Context, request: AccessRequest): Promise<AccessRequest> {
   const base_url = await pages.dashboardUrl();
   return base_url === undefined ? request : { ...request, url: approvalUrl(base_url, request.approval_id) };
 }

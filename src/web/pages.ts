@@ -1,6 +1,6 @@
 /** All pages for people who are signed in, each a module of `src/web/pages`. */
 import type { Page } from './page.ts';
-import { approvalPages } from './pages/approvals.tsx';
+import { approvalPages } from './pages/approvals/approvals.tsx';
 import { auditPages } from './pages/audit/audit.tsx';
 import { callbackPages } from './pages/connect/callback.tsx';
 import { connectPages } from './pages/connect/connect.tsx';

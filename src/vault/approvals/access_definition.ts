@@ -52,6 +52,7 @@ export function requestedDefinition({ slug, base_url, fields }: RequestedService
     value_field: second === undefined ? { bearer: first } : {},
     credential_types: second === undefined ? ['bearer'] : ['custom'],
     hosts: [host],
+    base_url,
     injection:
       second === undefined
         ? { in: 'header', headers: { Authorization: `Bearer {${first}}` } }

@@ -1,10 +1,11 @@
 /** The record of an access request, its views and its errors. Pure functions. */
 
-import type { NewAccessRequest } from '../../contract/access_request.ts';
+import type { AccessRequest } from '../../contract/access_request.ts';
 import { Approval, NO_REQUEST } from '../../contract/approval.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { ACCESS_REQUESTS_PER_USER_MAX } from '../../contract/limits.ts';
 import type { UsePolicy } from '../../contract/use/policy.ts';
+import type { RandomBytes } from '../../crypto/random.ts';
 import type { EntryFacts } from '../audit/entry.ts';
 import type { CredentialRef } from '../credentials/codec.ts';
 import type { Versioned } from '../records/entity_repository.ts';
@@ -30,8 +31,20 @@ export interface AccessMeta {
   readonly decided_at: string | null;
   readonly decided_by: string | null;
   readonly use_policy: UsePolicy | null;
+  /** Where the credential is stored, if not as requested. */
+  readonly accepted_as?: Omit<CredentialRef, 'service'>;
 }
 export type FoundAccess = Versioned<AccessMeta>;
+
+/** Without letters and digits that look alike. */
+const CODE_ALPHABET = '23456789ABCDEFGHJKMNPQRSTVWXYZ';
+const CODE_HALF = 3;
+
+/** The agent's result and the page both show it. */
+export function newCode(random: RandomBytes): string {
+  const letters = [...random(2 * CODE_HALF)].map((byte) => CODE_ALPHABET[byte % CODE_ALPHABET.length]);
+  return `${letters.slice(0, CODE_HALF).join('')}-${letters.slice(CODE_HALF).join('')}`;
+}
 
 export function describeAccess(
   { id, meta }: FoundAccess,
@@ -52,8 +65,8 @@ export function describeAccess(
       base_url === null ? `an agent requests ${service_name}` : `an agent requests a service at ${base_url}`,
     service_id: service,
     credential_id: null,
-    stack_id: meta.stack,
-    name: meta.name,
+    stack_id: acceptedRef(meta).stack,
+    name: acceptedRef(meta).name,
     requested_by: requester(meta),
     bound_origins: null,
     new_origins: base_url === null ? null : [base_url],
@@ -65,9 +78,12 @@ export function describeAccess(
   } satisfies Approval);
 }
 
-export function resultOf({ id, meta }: FoundAccess): NewAccessRequest {
-  const { code, expires_at, state, service: service_id } = meta;
+export function resultOf({ id, meta }: FoundAccess): AccessRequest {
+  const { code, expires_at, state, service: service_id, accepted_as } = meta;
   return {
+    ...(accepted_as === undefined
+      ? {}
+      : { accepted_as: { stack_id: accepted_as.stack, name: accepted_as.name } }),
     approval_id: id,
     service_id,
     code,
@@ -76,13 +92,21 @@ export function resultOf({ id, meta }: FoundAccess): NewAccessRequest {
   };
 }
 
+/** The credential that the values are stored in. */
+export function acceptedRef({ user, stack, service, name, accepted_as }: AccessMeta): CredentialRef {
+  return { user, stack, service, name, ...accepted_as };
+}
+
+export function isSameRef(a: CredentialRef, b: CredentialRef): boolean {
+  return a.user === b.user && a.stack === b.stack && a.service === b.service && a.name === b.name;
+}
+
 export function keyOf({ user, stack, service, name }: CredentialRef): string[] {
   return [user, stack, service, name ?? ''];
 }
 
 export function factsOf({ id, revision, meta }: FoundAccess): EntryFacts {
-  const { user, stack, service, name } = meta;
-  return { ref: { user, stack, service, name }, record_id: id, revision };
+  return { ref: acceptedRef(meta), record_id: id, revision };
 }
 
 export function accessDenied(): VaultError {
@@ -93,6 +117,12 @@ export function accessDenied(): VaultError {
 export function tooMany(): VaultError {
   const message = `At most ${ACCESS_REQUESTS_PER_USER_MAX} access requests of a user wait. Have the user decide on them first.`;
   return new VaultError('RATE_LIMITED', message);
+}
+
+export function alreadyStored(): VaultError {
+  const message =
+    'A credential of this name exists already, and its limits would not change. Accept with another name, or change its limits with `keyhold update`.';
+  return new VaultError('CONFLICT', message, { reason: 'credential_exists' });
 }
 
 export function notYours(): VaultError {

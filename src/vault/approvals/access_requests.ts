@@ -4,16 +4,13 @@
  * it is set when its values are stored first. Stores no value.
  */
 
-import {
-  AcceptAccessInput,
-  type NewAccessRequest,
-  RequestAccessInput,
-} from '../../contract/access_request.ts';
+import { AcceptAccessInput, type AccessRequest, RequestAccessInput } from '../../contract/access_request.ts';
 import type { Approval } from '../../contract/approval.ts';
 import type { Caller } from '../../contract/caller.ts';
 import { CredentialStatusInput } from '../../contract/credential.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { ACCESS_REQUEST_AGE_MS, ACCESS_REQUESTS_PER_USER_MAX } from '../../contract/limits.ts';
+import { assertNewName } from '../../contract/name_rules.ts';
 import type { UsePolicy } from '../../contract/use/policy.ts';
 import { parseInput } from '../../contract/validation.ts';
 import type { ChangePlan, RecordWrite } from '../../store/store.ts';
@@ -31,21 +28,21 @@ import type { StackRecords } from '../stacks/repository.ts';
 import { requestedDefinition, requestedService } from './access_definition.ts';
 import {
   type AccessMeta,
+  acceptedRef,
   accessDenied,
+  alreadyStored,
   describeAccess,
   type FoundAccess as Found,
   factsOf,
+  isSameRef,
   keyOf,
+  newCode,
   notYours,
   resultOf,
   tooMany,
 } from './access_record.ts';
 import { noSuchApproval } from './destination_approvals.ts';
 import type { FoundApproval } from './value_approvals.ts';
-
-/** Without letters and digits that look alike. */
-const CODE_ALPHABET = '23456789ABCDEFGHJKMNPQRSTVWXYZ';
-const CODE_HALF = 3;
 
 export class AccessRequests {
   readonly #parts: VaultDependencies;
@@ -71,7 +68,7 @@ export class AccessRequests {
   }
 
   /** Requests access. A request for the same credential that waits is returned again. Throws RATE_LIMITED, and FORBIDDEN if a person denied it. */
-  async request(caller: Caller, raw: RequestAccessInput): Promise<NewAccessRequest> {
+  async request(caller: Caller, raw: RequestAccessInput): Promise<AccessRequest> {
     const input = parseInput(RequestAccessInput, raw);
     const { services, store, audit_log, now } = this.#parts;
     const custom =
@@ -94,7 +91,7 @@ export class AccessRequests {
       base_url: custom?.base_url ?? null,
       fields: custom?.fields ?? [],
       reason: input.reason,
-      code: this.#newCode(),
+      code: newCode(this.#parts.random),
       created_at: at.toISOString(),
       expires_at: new Date(at.getTime() + ACCESS_REQUEST_AGE_MS).toISOString(),
       state: 'pending',
@@ -131,11 +128,14 @@ export class AccessRequests {
     return resultOf(found);
   }
 
-  /** The request for this credential that waits or was accepted; `undefined` without one, and once the credential is stored. */
+  /**
+   * The request for this credential that waits or was accepted; `undefined` without one, and once the credential is stored as
+   * it was requested.
+   */
   async statusFor(
     caller: Caller,
     input: Pick<CredentialStatusInput, 'service_id' | 'stack_id' | 'name'>,
-  ): Promise<NewAccessRequest | undefined> {
+  ): Promise<AccessRequest | undefined> {
     const { service_id, stack_id, name } = parseInput(CredentialStatusInput, input);
     const service = this.#parts.services.find(service_id);
     const ref = await requestedRef(this.#guard, caller, service, { service_id, stack_id, name });
@@ -148,9 +148,22 @@ export class AccessRequests {
 
   /** The limits for a credential that is created now, if a person accepted a request for it. */
   async acceptedPolicy(keyring: OrganizationKeyring, ref: CredentialRef): Promise<UsePolicy | undefined> {
-    const found = await this.#records.find(keyring, keyOf(ref));
-    const is_accepted = found?.meta.state === 'approved' && !this.#isExpired(found);
-    return is_accepted ? (found.meta.use_policy ?? undefined) : undefined;
+    const accepted = (await this.#all(keyring)).filter(
+      (one) =>
+        one.meta.state === 'approved' && !this.#isExpired(one) && isSameRef(acceptedRef(one.meta), ref),
+    );
+    const [latest] = accepted.sort((a, b) =>
+      (a.meta.decided_at ?? '') < (b.meta.decided_at ?? '') ? 1 : -1,
+    );
+    return latest?.meta.use_policy ?? undefined;
+  }
+
+  /** Those that were decided on and have not expired. */
+  async listDecided(keyring: OrganizationKeyring, { organization }: Caller): Promise<readonly Approval[]> {
+    const decided = (await this.#all(keyring)).filter(
+      (one) => one.meta.state !== 'pending' && !this.#isExpired(one),
+    );
+    return decided.map((one) => this.#describeFound(one, organization));
   }
 
   async list(keyring: OrganizationKeyring, { organization }: Caller): Promise<readonly Approval[]> {
@@ -170,7 +183,8 @@ export class AccessRequests {
 
   /**
    * Accepts a request of the caller's own user, with limits. FORBIDDEN for that of another user, and for a service that is not
-   * in the catalogue unless the caller may add services; CONFLICT if it was decided before.
+   * in the catalogue unless the caller may add services; NOT_FOUND for a stack that the caller has no right to edit; CONFLICT if
+   * it was decided before, and if the credential exists.
    */
   async accept(
     keyring: OrganizationKeyring,
@@ -178,14 +192,38 @@ export class AccessRequests {
     id: string,
     raw: AcceptAccessInput,
   ): Promise<Approval> {
-    const { use_policy = null } = parseInput(AcceptAccessInput, raw);
+    const { use_policy = null, ...where } = parseInput(AcceptAccessInput, raw);
     const before = await this.#records.get(keyring, id);
     if (before === undefined || !this.#isPending(before)) throw noSuchApproval();
     if (before.meta.user !== caller.user) throw notYours();
     const { base_url, service: slug, fields } = before.meta;
+    const ref = await this.#narrowedRef(caller, before.meta, where);
+    const is_stored = (await this.#parts.store.find(this.#parts.codec.indexOf(keyring, ref))) !== undefined;
+    if (is_stored && (use_policy !== null || !isSameRef(ref, before.meta))) throw alreadyStored();
     if (base_url !== null && this.#parts.services.find(slug) === undefined)
       await this.#definitions.addNew(caller, requestedDefinition({ slug, base_url, fields }));
-    return this.#decide(keyring, caller, id, { state: 'approved', use_policy });
+    const { user, stack, name } = ref;
+    const moved = isSameRef(ref, before.meta) ? {} : { accepted_as: { user, stack, name } };
+    return this.#decide(keyring, caller, id, { state: 'approved', use_policy, ...moved });
+  }
+
+  async #narrowedRef(
+    caller: Caller,
+    requested: CredentialRef,
+    { stack_id, name }: Pick<AcceptAccessInput, 'stack_id' | 'name'>,
+  ): Promise<CredentialRef> {
+    if (stack_id === undefined && name === undefined) return requested;
+    const { service: service_id } = requested;
+    const service = this.#parts.services.find(service_id);
+    const ref = await requestedRef(this.#guard, caller, service, {
+      service_id,
+      stack_id: stack_id ?? requested.stack,
+      name: (name === undefined ? requested.name : name) ?? undefined,
+    });
+    const keyring = await this.#guard.authorize(caller, 'credentials:write', ref, 'approve_access');
+    await this.#stacks.assertReadable(keyring, ref.user, ref.stack);
+    if (ref.name !== null && ref.name !== requested.name) assertNewName('credential', ref.name);
+    return ref;
   }
 
   deny(keyring: OrganizationKeyring, caller: Caller, id: string): Promise<Approval> {
@@ -196,7 +234,7 @@ export class AccessRequests {
     keyring: OrganizationKeyring,
     caller: Caller,
     id: string,
-    decision: Pick<AccessMeta, 'state' | 'use_policy'>,
+    decision: Pick<AccessMeta, 'state' | 'use_policy' | 'accepted_as'>,
   ): Promise<Approval> {
     const { store, audit_log, now } = this.#parts;
     const reads = [{ id: idBytes(id) }, ...this.#valid_keys.reads(caller, keyring)];
@@ -240,13 +278,6 @@ export class AccessRequests {
   #put(keyring: OrganizationKeyring, { id, revision, meta }: Found): RecordWrite {
     const ref = { key: keyOf(meta), scope: this.#records.scope(keyring, []) };
     return this.#records.put(keyring, ref, id, revision, meta);
-  }
-
-  #newCode(): string {
-    const letters = [...this.#parts.random(2 * CODE_HALF)].map(
-      (byte) => CODE_ALPHABET[byte % CODE_ALPHABET.length],
-    );
-    return `${letters.slice(0, CODE_HALF).join('')}-${letters.slice(CODE_HALF).join('')}`;
   }
 
   #describeFound(found: Found, organization: string): Approval {

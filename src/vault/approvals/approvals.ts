@@ -75,7 +75,7 @@ export class Approvals {
     ];
   }
 
-  /** Approvals of requests that permit uses, and those that were decided on and have not expired; else as `list`. */
+  /** `in_force`: approvals of requests that permit uses. `all`: all decided ones that have not expired. Else as `list`. */
   async listDecided(
     caller: Caller,
     which: 'in_force' | 'all',
@@ -86,10 +86,9 @@ export class Approvals {
     const decided = requests.filter(({ meta }) =>
       which === 'in_force' ? isInForce(meta) : meta.state !== 'pending',
     );
-    return newestVisible(
-      actor,
-      decided.map((found) => describeUseApproval(found, actor.organization)),
-    );
+    const described = decided.map((found) => describeUseApproval(found, actor.organization));
+    const access = which === 'all' ? await this.access.listDecided(keyring, actor) : [];
+    return newestVisible(actor, [...described, ...access]);
   }
 
   /** As `list` or `listDecided`. */

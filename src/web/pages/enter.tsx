@@ -156,8 +156,14 @@ const Enter: FC<EnterProps> = ({ opened, service, action, csrf, connection, prob
       <h1>{opened.replaces ? `Replace values for ${service.name}` : `Connect ${service.name}`}</h1>
     </div>
     <p class="page-text">
-      An agent requests this. It can use the values, and never sees them. Continue only if it showed you the
-      code <strong class="enter-code">{opened.code}</strong>
+      {opened.edge === 'web' ? (
+        'You accepted the request of an agent. It can use these values within your limits, and never sees them.'
+      ) : (
+        <>
+          An agent requests this. It can use the values, and never sees them. Continue only if it showed you
+          the code <strong class="enter-code">{opened.code}</strong>
+        </>
+      )}
     </p>
     <Facts opened={opened} service={service} />
     {problem?.form === 'connect' && (
@@ -246,7 +252,9 @@ const Facts: FC<{ readonly opened: OpenHandle; readonly service: Service }> = ({
   <Card>
     <dl class="facts">
       <Fact term="Requested by">
-        {opened.claimed_client === null ? (
+        {opened.edge === 'web' ? (
+          'You'
+        ) : opened.claimed_client === null ? (
           `a program over ${opened.edge}`
         ) : (
           <>
