@@ -89,7 +89,7 @@ describe.skipIf(!CAN_RUN_CHROMIUM)('an agent that requests access', () => {
     expect(await tab.traffic()).not.toContain(value.word);
   });
 
-  test('is denied by a person without scripts on a phone, and does not ask again', async () => {
+  test('is denied by a person without scripts on a phone, and a second request is refused', async () => {
     const { agent, tab } = await started({ javascript: false, phone: true });
     const { page } = tab;
     const input = { service_id: 'stripe', reason: 'Refund everything.' };

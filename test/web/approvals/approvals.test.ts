@@ -90,7 +90,7 @@ async function accept(
   return browser.send(path, { method: 'POST', body, headers });
 }
 
-describe('a session that is no person', () => {
+describe('a session of an API key without the right to decide', () => {
   test('sees why it decides on nothing, and neither sees nor decides on approvals', async () => {
     const { server, path } = await withRequest();
     const browser = await server.signedIn({ scopes: ['credentials:read', 'credentials:write'] });
@@ -119,7 +119,7 @@ describe('a session that is no person', () => {
     const browser = await server.browser().signIn(key);
     const refused = await decide(browser, `${LIST}/${approval_id}`, { ...AS_REQUESTED, method: 'GET' });
     expect(refused.status).toBe(403);
-    expect(refused.text).toContain('Sign in with another key');
+    expect(refused.text).toContain('Use another key');
   });
 });
 
@@ -273,7 +273,7 @@ describe('a request with a credential', () => {
     expect([await outcomeOf(use()), await outcomeOf(use())]).toEqual(['ok', 'FORBIDDEN approval_used']);
   });
 
-  test('is granted for its session and endpoint, listed with what it covers, and revoked', async () => {
+  test('is granted for its session and endpoint, listed with its extent, and revoked', async () => {
     const { vault, agent, person, id, path, decide, use } = await withUse();
     const other = {
       ...POST,

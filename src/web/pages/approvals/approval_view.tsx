@@ -119,7 +119,7 @@ const RequestParts: FC<{ readonly approval: Approval }> = ({ approval }) => {
   const path = endpoint?.slice(`${method} ${host}`.length);
   const query = endpoint !== null && summary.startsWith(`${endpoint}?`) ? summary.slice(endpoint.length) : '';
   return (
-    <Card title="What would be sent">
+    <Card title="The request">
       <dl class="facts">
         {endpoint === null || host === null ? (
           <Fact term="Command">{summary}</Fact>

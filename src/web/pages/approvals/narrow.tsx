@@ -115,7 +115,12 @@ export const Narrow: FC<{
         rows={2}
         value={narrowing.paths}
       />
-      <RadioGroup name="approve" legend="Ask me before" choices={APPROVALS} value={narrowing.approve} />
+      <RadioGroup
+        name="approve"
+        legend="Your approval is needed for"
+        choices={APPROVALS}
+        value={narrowing.approve}
+      />
       <Field name="ends" label="Access ends after" required options={EXPIRIES} value={narrowing.ends} />
       <Field name="per_minute" label="Uses a minute" type="number" value={narrowing.per_minute} />
       <details class="more-fields">
