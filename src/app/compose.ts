@@ -19,7 +19,7 @@ import type { ValueProducer } from '../use/values/value_producer.ts';
 import type { RootKeySource } from '../vault/keys/root_key.ts';
 import type { CreatePolicy } from '../vault/open_vault.ts';
 import type { Vault } from '../vault/vault.ts';
-import { composeConnections } from './compose_connections.ts';
+import { composeConnections, composeRevocations } from './compose_connections.ts';
 import { openLogger, type ProcessLog } from './logger.ts';
 import { type ClosablePages, composePages } from './pages/compose_pages.ts';
 
@@ -101,23 +101,20 @@ export function compose(options: ComposeOptions): App {
         import('../vault/open_vault.ts'),
         import('./references.ts'),
       ]);
+      const given = { services_folder, cipher, protects, quota, now, onCommit };
       const vault: Vault = await openVaultFile({
+        ...given,
         store_path,
         root_key: rootKeySource(root_key, env, promptSecret),
         anchor_path: join(home, 'keys', 'anchor'),
         create,
         caller: caller(edge),
-        cipher,
         services: ServiceCatalogue.load({ folder: services_folder }),
-        services_folder,
         isHostAllowed: await hostsOfOperator(env, home),
         references: allowedReferences(env),
-        protects,
-        now,
-        quota,
         random: systemRandom,
-        onCommit,
         beforeClose: () => accessTokens(vault).idle(),
+        revoke: composeRevocations(egress.egress, valueProducer, now),
         verify: async (caller, candidate) => (await testsOf(vault)).values.verify(caller, candidate),
       });
       return vault;

@@ -2,6 +2,7 @@
 import type { Connections } from '../contract/connection.ts';
 import type { Egress } from '../egress/egress.ts';
 import type { ValueProducer } from '../use/values/value_producer.ts';
+import type { RevokeTokens } from '../vault/oauth/revocations.ts';
 import type { Vault } from '../vault/vault.ts';
 
 /** One instance for each vault: the states of device codes are in it. */
@@ -33,5 +34,21 @@ export function composeConnections(
       startDevice: async (caller, input, handle) => (await connections()).startDevice(caller, input, handle),
       deviceState: async (caller, device_id) => (await connections()).deviceState(caller, device_id),
     };
+  };
+}
+
+/** Revokes the tokens of deleted credentials. Loads its parts with the first one. */
+export function composeRevocations(
+  openEgress: () => Promise<Egress>,
+  openProducer: () => Promise<ValueProducer>,
+  now: () => Date,
+): RevokeTokens {
+  return async (caller, credential) => {
+    const [{ revokeTokens }, egress, values] = await Promise.all([
+      import('../oauth/revoke_tokens.ts'),
+      openEgress(),
+      openProducer(),
+    ]);
+    return revokeTokens({ egress, values, now }, caller, credential);
   };
 }

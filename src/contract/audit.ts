@@ -140,7 +140,7 @@ export type KeyLimits = z.infer<typeof KeyLimits>;
 export const AuditedUse = z.strictObject({
   /** The same in the entries `use` and `use_outcome` of one use; `null` for a denied one. */
   id: z.string().nullable(),
-  kind: z.enum(['http', 'environment', 'test', 'refresh', 'connect']),
+  kind: z.enum(['http', 'environment', 'test', 'refresh', 'connect', 'revoke']),
   /** RFC 6454; of a test also with another scheme, such as `postgresql://db.example.com:5432`. */
   origin: z.string().nullable(),
   /** The IP address that the request was sent to. */

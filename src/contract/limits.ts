@@ -246,6 +246,8 @@ export const FLASH_MESSAGE_MAX_CHARACTERS = 500;
 export const TOKEN_REFRESH_BEFORE_MS = 60_000;
 /** How long a use waits for the refresh of an access token that can still be used. */
 export const TOKEN_REFRESH_PATIENCE_MS = 3_000;
+/** Of the revocations of tokens after one deletion. */
+export const TOKEN_REVOCATION_MAX_MS = 5_000;
 /** Of one request to a token endpoint. */
 export const TOKEN_REQUEST_TIMEOUT_MS = 15_000;
 /** Of the response of a token endpoint, decoded. */

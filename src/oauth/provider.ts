@@ -10,7 +10,7 @@ import type { Service } from '../contract/service/service.ts';
 import { isCovered } from '../services/destination.ts';
 import { expand, type FieldValues, withDefaults } from '../use/call/request/templates.ts';
 
-export type ProviderEndpoint = 'token_url' | 'refresh_url' | 'device_authorization_url';
+export type ProviderEndpoint = 'token_url' | 'refresh_url' | 'device_authorization_url' | 'revocation_url';
 
 /** Throws INVALID_INPUT for a service without OAuth. */
 export function oauthOf(service: Service): OAuthEndpoints {

@@ -113,6 +113,17 @@ export async function requestTokens(request: TokenRequest, grant: TokenGrant): P
   );
 }
 
+/** RFC 7009, section 2.1: revokes the refresh token, or the access token if there is none. Rejects as `requestTokens`. */
+export async function revokeToken(request: TokenRequest): Promise<void> {
+  const { access_token_field, refresh_token_field } = oauthOf(request.service);
+  const refresh_token = expand(`{${refresh_token_field}}`, request.values);
+  const token = refresh_token ?? expand(`{${access_token_field}}`, request.values);
+  if (token === undefined) throw new Error('the credential has no token');
+  const token_type_hint = refresh_token === undefined ? 'access_token' : 'refresh_token';
+  const provider = await openProvider(request);
+  await receive(provider, () => provider.openid.tokenRevocation(provider.config, token, { token_type_hint }));
+}
+
 /** Runs a request of openid-client that returns tokens. Rejects with TokenRequestError. */
 async function receiveTokens(
   { service, now }: Pick<TokenRequest, 'service' | 'now'>,
@@ -146,7 +157,12 @@ async function openProvider(
   const openid = await import('openid-client');
   const oauth = oauthOf(service);
   const client = clientOf(service, values);
-  const server = { issuer, token_endpoint: url.href, device_authorization_endpoint: url.href };
+  const server = {
+    issuer,
+    token_endpoint: url.href,
+    device_authorization_endpoint: url.href,
+    revocation_endpoint: url.href,
+  };
   // The grants that need no client id have another name in the configuration, which is not sent.
   const config = new openid.Configuration(server, client.id ?? 'none', {}, authenticateClient(client));
   const provider_fetch = providerFetch(egress, target, oauth.body_format ?? 'form');

@@ -9,6 +9,7 @@ import type { AuditAnchor } from './audit/anchor.ts';
 import type { AuditLog } from './audit/log.ts';
 import type { CredentialCodec } from './credentials/codec.ts';
 import type { Keyring } from './keys/keyring.ts';
+import type { Revocations } from './oauth/revocations.ts';
 import type { RecordCodec } from './records/record_codec.ts';
 import type { VerifyValues } from './uses/use.ts';
 import type { ReferenceList } from './values/reference_list.ts';
@@ -35,6 +36,8 @@ export interface VaultDependencies {
   readonly quota: QuotaLimits;
   /** Absent: values cannot be tested before they are stored. */
   readonly verify?: VerifyValues | undefined;
+  /** Revokes the tokens of deleted credentials. */
+  readonly revocations: Revocations;
   /** Awaited before the vault is closed. */
   readonly beforeClose?: (() => Promise<void>) | undefined;
   readonly now: () => Date;

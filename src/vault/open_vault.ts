@@ -31,6 +31,7 @@ import {
   readRootKey,
   rootKeyFileExists,
 } from './keys/root_key.ts';
+import { Revocations, type RevokeTokens } from './oauth/revocations.ts';
 import { RecordCodec } from './records/record_codec.ts';
 import type { VerifyValues } from './uses/use.ts';
 import { ReferenceList } from './values/reference_list.ts';
@@ -60,6 +61,8 @@ export interface OpenVaultOptions {
   readonly quota?: QuotaLimits | undefined;
   /** Default: values cannot be tested before they are stored. */
   readonly verify?: VerifyValues | undefined;
+  /** Default: the tokens of deleted credentials are not revoked. */
+  readonly revoke?: RevokeTokens | undefined;
   /** Awaited before the vault is closed: requests whose responses must be stored. */
   readonly beforeClose?: (() => Promise<void>) | undefined;
   readonly now: () => Date;
@@ -91,6 +94,7 @@ export async function openVaultFile(given: OpenVaultOptions): Promise<Vault> {
     const codec = new CredentialCodec(records);
     const sealing = { sodium, random, records, codec };
     const { services_folder } = parts;
+    const revocations = new Revocations({ store, codec, records, audit_log, services, now }, parts.revoke);
     const policy = {
       services,
       services_folder,
@@ -100,7 +104,11 @@ export async function openVaultFile(given: OpenVaultOptions): Promise<Vault> {
       quota,
       now,
       verify: parts.verify,
-      beforeClose: parts.beforeClose,
+      revocations,
+      beforeClose: async () => {
+        await parts.beforeClose?.();
+        await revocations.idle();
+      },
     };
     const vault = new Vault({ store, keys, ...sealing, audit_log, anchor, ...policy });
     await vault.definitions.refuseUnapproved(keyring);

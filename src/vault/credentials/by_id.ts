@@ -212,8 +212,10 @@ export class CredentialsById {
 
   /** Deletes the credential and destroys its values. */
   async delete(caller: Caller, id: string): Promise<void> {
-    const plan = async () => ({ owner: undefined, fields: [], change: () => 'delete' as const });
+    const { change, revoke } = this.#parts.revocations.deletion(caller);
+    const plan = async () => ({ owner: undefined, fields: [], needs_values: true, change });
     const { keyring, meta } = await this.#write(caller, id, plan, 'delete');
+    revoke(keyring);
     await this.#activity.forget(keyring, meta.id);
   }
 

@@ -276,13 +276,16 @@ export class CredentialsByService {
     const service = services.find(input.service_id);
     const ref = await requestedRef(this.#guard, caller, service, input);
     const keyring = await this.#guard.authorize(caller, 'credentials:write', ref, 'delete');
+    const deletion = this.#parts.revocations.deletion(caller);
     const change: Mutation = (current) => {
-      if (current !== undefined) return 'delete';
+      if (current !== undefined) return deletion.change(current);
       // Throws NOT_FOUND for an unknown service.
       services.get(input.service_id);
       throw new VaultError('NOT_FOUND', 'There is no such credential to delete.');
     };
-    const meta = await this.#writer.write({ caller, keyring, action: 'delete', ref, fields: [], change });
+    const deleted = { action: 'delete', fields: [], needs_values: true } as const;
+    const meta = await this.#writer.write({ caller, keyring, ref, change, ...deleted });
+    deletion.revoke(keyring);
     await this.#activity.forget(keyring, meta.id);
   }
 }

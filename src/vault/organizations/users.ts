@@ -100,7 +100,7 @@ export class Users {
     const stack_ids = rows.flatMap(({ stack_id }) => stack_id ?? []);
     for (const stack of new Set([...stack_ids, DEFAULT_STACK])) {
       const owned = { user: name, stack };
-      const { writes, audit, ids } = await this.#contents.delete(
+      const { writes, audit, ids, revoke } = await this.#contents.delete(
         caller,
         keyring,
         owned,
@@ -119,6 +119,7 @@ export class Users {
         writes: [...writes, ...deletions.flatMap((one) => one.writes), nothing_left],
         audit: [...audit, ...deletions.flatMap((one) => one.audit)],
         ids,
+        revoke,
       });
     }
     const unnamed = await Promise.all(

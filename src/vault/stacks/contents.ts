@@ -11,6 +11,7 @@ import type { CredentialLookup } from '../credentials/lookup.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import { type Guard, noSuchStack } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
+import type { Revocations } from '../oauth/revocations.ts';
 import type { PendingValues } from '../protection/pending_values.ts';
 import { credentialProtected, isProtectedFrom } from '../protection/rule.ts';
 import type { CredentialActivity } from '../records/credential_activity.ts';
@@ -37,9 +38,11 @@ export interface Deletions {
   readonly audit: AuditAppend[];
   /** Ids of the credentials. */
   readonly ids: readonly string[];
+  /** Call it after the commit. */
+  readonly revoke: () => void;
 }
 
-type ContentsParts = Pick<VaultDependencies, 'store' | 'codec' | 'services'>;
+type ContentsParts = Pick<VaultDependencies, 'store' | 'codec' | 'services' | 'revocations'>;
 
 export class StackContents {
   readonly #parts: ContentsParts;
@@ -133,6 +136,7 @@ export class StackContents {
       /** The values that wait for it. */
       readonly pending: readonly RecordWrite[];
       readonly facts: Parameters<StackRecords['auditEntry']>[3];
+      readonly tokens: Awaited<ReturnType<Revocations['tokensOf']>>;
     }[] = [];
     const service = selection === 'all' ? {} : { service: selection.service };
     const nameless =
@@ -152,14 +156,18 @@ export class StackContents {
       const pending = is_protected ? await this.#pending.removalNow(keyring, meta) : [];
       const known =
         meta === 'damaged' ? { owner: user, stack_id: stack } : { ref: meta, fields: meta.fields };
+      const tokens =
+        meta === 'damaged' ? undefined : await this.#parts.revocations.tokensOf(keyring, meta, row.id);
       to_delete.push({
         row,
+        tokens,
         pending,
         facts: { ...known, credential_id: idText(row.id), revision: row.revision },
       });
     }
     for (;;) {
       const some = to_delete.splice(0, DELETED_AT_ONCE_MAX);
+      const tokens = some.flatMap((one) => one.tokens ?? []);
       const deletions: Deletions = {
         writes: some.flatMap(({ row, pending }) => [
           { do: 'delete', expected_revision: row.revision, id: row.id },
@@ -167,6 +175,7 @@ export class StackContents {
         ]),
         audit: some.map(({ facts }) => this.#records.auditEntry(caller, keyring, 'delete', facts)),
         ids: some.map(({ row }) => idText(row.id)),
+        revoke: () => this.#parts.revocations.start(caller, keyring, tokens),
       };
       if (to_delete.length === 0) return deletions;
       await this.commit(keyring, deletions);
@@ -174,8 +183,9 @@ export class StackContents {
   }
 
   /** Commits deletions, with the writes that the caller has added, and deletes what is known of the uses and tests of the credentials. */
-  async commit(keyring: OrganizationKeyring, { writes, audit, ids }: Deletions): Promise<void> {
+  async commit(keyring: OrganizationKeyring, { writes, audit, ids, revoke }: Deletions): Promise<void> {
     await this.#parts.store.commit({ writes, audit });
+    revoke();
     // Together, so that they share a transaction.
     await Promise.all(ids.map((id) => this.#activity.forget(keyring, id)));
   }

@@ -30,6 +30,8 @@ const SERVICE_CHANGE: RequiredAccess = { scope: 'stacks:write', right: 'edit', a
 
 const SERVICES_PER_STACK_MAX = 500;
 const TRIES_BEFORE_CLOSING = 3;
+const NO_DELETIONS: Deletions = { writes: [], audit: [], ids: [], revoke: () => undefined };
+
 export class Stacks {
   readonly #parts: VaultDependencies;
   readonly #guard: Guard;
@@ -247,12 +249,13 @@ export class Stacks {
       const revision = (found?.revision ?? 0) + 1;
       const also = about.deleted
         ? await this.#contents.delete(caller, keyring, { user, stack }, about.deleted)
-        : { writes: [], audit: [], ids: [] };
+        : NO_DELETIONS;
       const facts = { record_id: id, stack_id: stack, revision, owner: user };
       await this.#contents.commit(keyring, {
         writes: [...also.writes, this.#records.put(keyring, id, revision, meta)],
         audit: [...also.audit, this.#records.auditEntry(caller, keyring, 'update_stack', facts)],
         ids: also.ids,
+        revoke: also.revoke,
       });
       return { keyring, meta };
     };

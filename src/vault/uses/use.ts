@@ -51,7 +51,7 @@ export interface UseRequest {
    * `http`: a request to the service. `environment`: a child process receives the values. `test`: a fixed request of the
    * definition. `refresh`: a request for the next access token. `connect`: one for the tokens that a person permitted.
    */
-  readonly kind: 'http' | 'environment' | 'test' | 'refresh' | 'connect';
+  readonly kind: 'http' | 'environment' | 'test' | 'refresh' | 'connect' | 'revoke';
   readonly method?: UseMethod | undefined;
   /** RFC 6454; of a test also with another scheme, such as `postgresql://db.example.com:5432`. */
   readonly origin?: string | undefined;
