@@ -1,12 +1,33 @@
 /** The command line's dependencies from the process's own streams and environment. */
-import type { CliContext, PromptSecret } from '../cli/context.ts';
-import { compose } from './compose.ts';
+import type { CallbackListener, CliContext, PromptSecret } from '../cli/context.ts';
+import type { Vault } from '../vault/vault.ts';
+import { type App, compose } from './compose.ts';
 import { takeEnvironment } from './environment.ts';
 
 export const promptSecret: PromptSecret = async (question) => {
   const prompt = await import('../cli/terminal/prompt.ts');
   return prompt.promptSecret(question, process);
 };
+
+/** The web server is loaded by the first connection. */
+export async function listenForCallback(app: App, vault: Vault, version: string): Promise<CallbackListener> {
+  const [{ openCallbackListener }, { localCaller }, log] = await Promise.all([
+    import('./pages/callback_listener.ts'),
+    import('../contract/caller.ts'),
+    app.log(),
+  ]);
+  return openCallbackListener({
+    port: app.callbackPort(),
+    vault,
+    calls: app.calls(vault),
+    tests: app.tests(vault),
+    connections: app.connections(vault),
+    log,
+    version,
+    now: () => new Date(),
+    caller: (request_id) => localCaller('cli', request_id),
+  });
+}
 
 /** Closes the connections of uses when `act` ends. */
 export async function withCliContext<Result>(
@@ -28,6 +49,8 @@ export async function withCliContext<Result>(
     promptSecret,
     calls: app.calls,
     tests: app.tests,
+    connections: app.connections,
+    listenForCallback: (vault) => listenForCallback(app, vault, version),
     accessTokens: app.accessTokens,
     valueProducer: app.valueProducer,
     async withVault(create, act, promptPassphrase) {

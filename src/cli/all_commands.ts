@@ -3,6 +3,7 @@ import { approvalsCommand } from './commands/approvals/approvals.ts';
 import { auditCommand } from './commands/audit/audit.ts';
 import { callCommand } from './commands/call/call.ts';
 import { completionCommand, hiddenCompleteCommand } from './commands/completion/completion.ts';
+import { connectCommand } from './commands/connect.ts';
 import { deleteCommand } from './commands/delete.ts';
 import { doctorCommand } from './commands/doctor/doctor.ts';
 import { initCommand } from './commands/init.ts';
@@ -36,6 +37,7 @@ export const allCommands =
       installCommand(context),
       storeCommand(context),
       updateCommand(context),
+      connectCommand(context),
       statusCommand(context),
       servicesCommand(context),
       stacksCommand(context),

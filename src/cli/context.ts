@@ -1,5 +1,6 @@
 /** The dependencies of every command: streams, environment, vault and prompts. Tests pass their own. */
 import type { Caller } from '../contract/caller.ts';
+import type { Connected, Connections } from '../contract/connection.ts';
 import type { Logger } from '../contract/logger.ts';
 import type { Secret } from '../contract/secret.ts';
 import type { Calls } from '../contract/use/call.ts';
@@ -23,6 +24,16 @@ export interface RemoteClient extends VaultClient {
     readonly scopes: readonly string[];
     readonly server_version: string;
   }>;
+}
+
+/** Receives the callbacks of providers on this machine, for connections of this process. */
+export interface CallbackListener {
+  /** Of the redirect URI: `http://127.0.0.1:<KEYHOLD_PORT>`. */
+  readonly base_url: string;
+  /** Ends with the callback that has this state (RFC 6749, section 4.1.2), as `Connections.finish` does. Other callbacks do not end it. */
+  outcome(state: string): Promise<Connected>;
+  /** Lets the page of the outcome load first. */
+  close(): Promise<void>;
 }
 
 /** Prompts without echo. Returns `undefined` without a terminal or for an empty input. */
@@ -55,6 +66,10 @@ export interface CliContext {
   calls(vault: Vault): Calls;
   /** Tests of the credentials of an open local vault. */
   tests(vault: Vault): Tests;
+  /** Connects credentials of an open local vault with OAuth. */
+  connections(vault: Vault): Connections;
+  /** Rejects with UNAVAILABLE if another program listens on the port. */
+  listenForCallback(vault: Vault): Promise<CallbackListener>;
   /** Refreshes the access tokens of an open local vault. */
   accessTokens(vault: Vault): AccessTokens;
   /** Makes the values of uses from the stored ones. Rejects with INVALID_INPUT for an invalid setting. */

@@ -288,7 +288,7 @@ describe('help', () => {
       expect(await keyholdOk(home, ['help', ...path])).toBe(stdout);
       commands++;
     }
-    expect(commands).toBe(50);
+    expect(commands).toBe(51);
   });
 
   test('keyhold --version prints the version', async () => {

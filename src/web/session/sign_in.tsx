@@ -82,7 +82,7 @@ export function addSignIn(
       if (error instanceof VaultError && error.code === 'UNAUTHENTICATED') failures.count(address());
       throw error;
     }
-    return c.redirect('/dashboard', 303);
+    return c.redirect(safeNextPath(textOf(c.var.form, 'next')), 303);
   });
 
   if (oidc !== undefined) {

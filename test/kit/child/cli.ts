@@ -6,6 +6,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
+import { listenForCallback } from '../../../src/app/cli_context.ts';
 import { compose } from '../../../src/app/compose.ts';
 import { allCommands } from '../../../src/cli/all_commands.ts';
 import type { ProgramContext } from '../../../src/cli/context.ts';
@@ -136,6 +137,8 @@ function cliApp(home: string, streams: PlayedStreams, options: CliOptions): Prog
     log: composition.log,
     calls: composition.calls,
     tests: composition.tests,
+    connections: composition.connections,
+    listenForCallback: (vault) => listenForCallback(composition, vault, '1.2.3-test'),
     accessTokens: composition.accessTokens,
     valueProducer: composition.valueProducer,
     promptSecret: prompt,

@@ -139,6 +139,12 @@ async function serviceIds(context: CliContext): Promise<string[]> {
   return (await loadCatalogue(context)).list().map(({ slug }) => slug);
 }
 
+async function connectableServices(context: CliContext): Promise<string[]> {
+  const { connectGrants } = await import('../../../services/oauth/connect.ts');
+  const services = (await loadCatalogue(context)).list();
+  return services.filter((service) => connectGrants(service).length > 0).map(({ slug }) => slug);
+}
+
 /** The services with a credential in the default stack that the line does not name yet. */
 async function storedServices(
   context: CliContext,
@@ -191,7 +197,7 @@ async function operandNames(
     command.registeredArguments[operands.length] ?? (last?.variadic === true ? last : undefined);
   switch (argument?.name()) {
     case 'service':
-      return serviceIds(context);
+      return command.name() === 'connect' ? connectableServices(context) : serviceIds(context);
     case 'services':
       return storedServices(context, operands, named);
     case 'stack':
