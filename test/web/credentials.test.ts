@@ -62,6 +62,29 @@ test('values are replaced and rotated, and refused ones are not repeated', async
   expect((await browser.get(path)).text).toContain('Saved.');
 });
 
+test('an expiry is set without values, shown as soon as it is near, and removed; a wrong one is refused', async () => {
+  const { server, path } = await withCredential();
+  const browser = await server.signedIn();
+  await browser.get(path);
+  const save = async (fields: Record<string, string>) => {
+    expect((await browser.post(`${path}/expiry`, fields)).location).toBe(path);
+    const { text } = await browser.get(path);
+    return [text, (await server.vault.status(server.caller(), LINEAR)).expires_at] as const;
+  };
+  for (const expires_at of ['', 'soon', '2001-01-01T00:00']) {
+    const [text, expiry] = await save({ change: 'set', expires_at });
+    expect([expires_at, text.includes('message-error'), expiry]).toEqual([expires_at, true, null]);
+  }
+  const at = new Date(Date.now() + 86_400_000).toISOString().slice(0, 16);
+  const [near, expiry] = await save({ change: 'set', expires_at: at });
+  expect([near.includes('The expiry was saved.'), expiry]).toEqual([true, `${at}:00.000Z`]);
+  expect(near).toMatch(/badge-warning"><span>Expires <time/);
+  const [removed, none] = await save({ change: 'remove' });
+  expect([removed.includes('Does not expire'), none]).toEqual([true, null]);
+  const other = await server.signedIn({ user: 'bob' });
+  expect((await other.post(`${path}/expiry`, { change: 'remove' })).status).toBe(404);
+});
+
 describe.skipIf(!CAN_RUN_CHROMIUM)('in Chromium', () => {
   let browser: TestBrowser;
   beforeAll(async () => {
@@ -87,10 +110,10 @@ describe.skipIf(!CAN_RUN_CHROMIUM)('in Chromium', () => {
     await page.click('text=Test now');
     expect((await server.vault.status(server.caller(), intranet)).status).toBe('active');
     expect(await page.textContent('.message-notice')).toMatch(/test/i);
-    await page.click('text=Switch off');
+    await page.getByRole('button', { name: 'Switch off' }).click();
     expect((await server.vault.status(server.caller(), intranet)).status).toBe('inactive');
-    await page.click('text=Delete');
-    await page.click('text=Delete credential');
+    await page.getByRole('link', { name: 'Delete' }).click();
+    await page.getByRole('button', { name: 'Delete credential' }).click();
     expect(await page.textContent('.message-success')).toContain('deleted');
     expect((await server.vault.status(server.caller(), intranet)).status).toBe('missing');
     expect(await traffic()).not.toContain('c4n4ry');

@@ -48,7 +48,11 @@ test('the page of every built-in service has a control for each of its fields', 
   for (const { slug, fields } of server.vault.services.list()) {
     const { status, text } = await browser.get(`/dashboard/tools/${slug}`);
     const names = [...text.matchAll(/ name="value\.([^"]+)"/g)].map(([, name]) => name);
-    expect([slug, status, names.sort()]).toEqual([slug, 200, fields.map(({ field_id }) => field_id).sort()]);
+    expect([slug, status, [...new Set(names)].sort()]).toEqual([
+      slug,
+      200,
+      fields.map(({ field_id }) => field_id).sort(),
+    ]);
   }
 });
 

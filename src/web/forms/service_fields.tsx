@@ -1,6 +1,7 @@
 /** The controls for the values of a service, made from its definition. They never contain a stored or a refused value. */
 import type { FC } from 'hono/jsx';
 import type { FieldDefinition } from '../../contract/service/fields.ts';
+import { RadioGroup } from '../layout/choices.tsx';
 import { ExternalLink, Field } from '../layout/components.tsx';
 import { FILE_PREFIX, type FieldProblem, VALUE_PREFIX } from './read_fields.ts';
 
@@ -47,6 +48,9 @@ export const ServiceFields: FC<{
   );
 };
 
+/** More are a list that opens. */
+const RADIO_CHOICES_MAX = 4;
+
 /** Whether the controls of these fields include one for a file. */
 export function hasFileField(fields: readonly FieldDefinition[]): boolean {
   return fields.some(({ multiline }) => multiline === true);
@@ -68,6 +72,18 @@ export const ValueField: FC<{
   if (choices !== undefined) {
     const options = choices.map((choice) => ({ value: choice.value, label: choice.name }));
     const none = { value: '', label: required ? 'Choose one' : 'No choice' };
+    if (required && choices.length <= RADIO_CHOICES_MAX)
+      return (
+        <RadioGroup
+          name={VALUE_PREFIX + field_id}
+          legend={name}
+          description={help}
+          choices={options}
+          value={field.default}
+          error={problem}
+          required
+        />
+      );
     return (
       <Field
         {...shared}
@@ -91,7 +107,10 @@ export const ValueField: FC<{
       name={VALUE_PREFIX + field_id}
       type={secret ? 'password' : 'text'}
       reveal={secret}
-      placeholder={example ?? ''}
+      placeholder={example ?? field.default ?? ''}
+      // A reference to a value elsewhere, which a secret can be, matches no pattern.
+      pattern={secret ? undefined : field.pattern}
+      title={secret || example === undefined ? undefined : `A value such as ${example}`}
       autocomplete={secret ? 'new-password' : 'off'}
     />
   );

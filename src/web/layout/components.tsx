@@ -64,6 +64,8 @@ interface FieldProps {
   readonly reveal?: boolean;
   readonly rows?: number;
   readonly pattern?: string | undefined;
+  /** Shown with a pattern that does not match. */
+  readonly title?: string | undefined;
   readonly autocomplete?: string;
   readonly autofocus?: boolean;
   readonly options?: readonly { readonly value: string; readonly label: string }[];
@@ -131,6 +133,7 @@ const Control: FC<FieldProps & { readonly id: string; readonly described_by: str
       type={type}
       value={value}
       pattern={props.pattern}
+      title={props.title}
       autocomplete={props.autocomplete ?? 'off'}
       autocapitalize="none"
       spellcheck={false}

@@ -15,6 +15,8 @@ import {
   Table,
   Time,
 } from '../layout/components.tsx';
+import { Logo } from '../layout/logo.tsx';
+import { servicesPath, toolPath } from './services/stack_switch.tsx';
 import { ownerOf, pathOf, RoleBadge, STACKS_PATH } from './stack_list.tsx';
 
 const ROLE_OPTIONS = [
@@ -27,9 +29,10 @@ export const Stack: FC<{
   readonly stack: StackInfo;
   readonly shares: readonly StackShare[];
   readonly units: readonly UnitInfo[];
+  readonly nameOf: (service_id: string) => string;
   readonly csrf: string;
   readonly user: string;
-}> = ({ stack, shares, units, csrf, user }) => {
+}> = ({ stack, shares, units, nameOf, csrf, user }) => {
   const { stack_id, stack_name, role, services } = stack;
   const path = pathOf(stack_id);
   const may_manage = includesRight(role, 'manage');
@@ -40,42 +43,38 @@ export const Stack: FC<{
         text={`Owned by ${ownerOf(stack, user)}. Your role: ${role}.`}
         back={{ href: STACKS_PATH, label: 'Stacks' }}
       >
-        {role === 'owner' ? (
-          <ButtonLink href={`${path}/delete`} kind="danger" dialog>
-            Delete
-          </ButtonLink>
-        ) : (
+        <ButtonLink href={servicesPath(stack_id)} kind="primary">
+          Add a service
+        </ButtonLink>
+        {role !== 'owner' && (
           <ButtonLink href={`${path}/unshare?user=${encodeURIComponent(user)}`} dialog>
             Leave
           </ButtonLink>
         )}
       </PageHeading>
-      <Card title="Services">
-        {services.length === 0 ? (
-          <EmptyState title="No services yet">
-            <p>
-              Store a credential with <Code text={`keyhold store SERVICE --stack ${stack_id}`} />
-            </p>
-          </EmptyState>
-        ) : (
-          <ul class="rows">
-            {services.map(({ service_id }) => (
-              <li class="row">{service_id}</li>
-            ))}
-          </ul>
-        )}
-      </Card>
+      {services.length === 0 ? (
+        <EmptyState title="No services yet">
+          <p>Add a service here, or on the command line:</p>
+          <Code text={`keyhold store SERVICE --stack ${stack_id}`} />
+        </EmptyState>
+      ) : (
+        <ul class="rows">
+          {services.map(({ service_id }) => (
+            <li>
+              <a class="row" href={toolPath(service_id, stack_id)}>
+                <Logo service_id={service_id} name={nameOf(service_id)} />
+                <span class="row-main">
+                  <span class="row-title">{nameOf(service_id)}</span>
+                </span>
+              </a>
+            </li>
+          ))}
+        </ul>
+      )}
       {may_manage && isGeneratedStackId(stack_id) && (
         <Sharing path={path} shares={shares} units={units} csrf={csrf} />
       )}
-      {may_manage && (
-        <Card title="Name">
-          <PostForm action={`${path}/rename`} csrf={csrf}>
-            <Field name="stack_name" label="Name" value={stack_name.slice(0, NAME_MAX_CHARACTERS)} required />
-            <Button kind="secondary">Rename</Button>
-          </PostForm>
-        </Card>
-      )}
+      {may_manage && <StackSettings stack={stack} csrf={csrf} />}
     </>
   );
 };
@@ -86,10 +85,9 @@ const Sharing: FC<{
   readonly units: readonly UnitInfo[];
   readonly csrf: string;
 }> = ({ path, shares, units, csrf }) => (
-  <Card title="Access">
-    {shares.length === 0 ? (
-      <p class="muted">This stack is not shared.</p>
-    ) : (
+  <section class="group">
+    <h2>Access</h2>
+    {shares.length > 0 && (
       <Table caption="Access" columns={['With', 'Role', 'Shared by', 'Since', 'End']}>
         {shares.map((share) => (
           <tr>
@@ -110,21 +108,66 @@ const Sharing: FC<{
         ))}
       </Table>
     )}
-    <PostForm action={`${path}/share`} csrf={csrf}>
-      <Field name="user" label="User" description="The name of a user, or choose a unit below." />
-      <Field
-        name="unit"
-        label="Unit"
-        options={[
-          { value: '', label: 'No unit' },
-          ...units.map(({ id, name }) => ({ value: id, label: name })),
-        ]}
-      />
-      <Field name="role" label="Role" options={ROLE_OPTIONS} required />
-      <Button>Share</Button>
-    </PostForm>
-  </Card>
+    <Card title={shares.length === 0 ? 'This stack is not shared' : 'Share with others'}>
+      <PostForm action={`${path}/share`} csrf={csrf} class="field-row">
+        <Field name="user" label="User" placeholder="ana" />
+        <Field
+          name="unit"
+          label="Unit"
+          options={[
+            { value: '', label: 'Instead of a user' },
+            ...units.map(({ id, name }) => ({ value: id, label: name })),
+          ]}
+        />
+        <Field name="role" label="Role" options={ROLE_OPTIONS} required />
+        <Button>Share</Button>
+      </PostForm>
+    </Card>
+  </section>
 );
+
+const StackSettings: FC<{ readonly stack: StackInfo; readonly csrf: string }> = ({
+  stack: { stack_id, stack_name, role },
+  csrf,
+}) => {
+  const path = pathOf(stack_id);
+  return (
+    <section class="group">
+      <h2>Settings</h2>
+      <ul class="rows">
+        <li class="row setting">
+          <span class="row-main">
+            <span class="row-title">Name</span>
+            <span class="row-text">The id {stack_id} stays.</span>
+          </span>
+          <details class="setting-change">
+            <summary class="button button-secondary">Rename</summary>
+            <PostForm action={`${path}/rename`} csrf={csrf}>
+              <Field
+                name="stack_name"
+                label="Name"
+                value={stack_name.slice(0, NAME_MAX_CHARACTERS)}
+                required
+              />
+              <Button>Save name</Button>
+            </PostForm>
+          </details>
+        </li>
+        {role === 'owner' && (
+          <li class="row setting">
+            <span class="row-main">
+              <span class="row-title">Delete this stack</span>
+              <span class="row-text">All credentials in it are deleted too. This cannot be undone.</span>
+            </span>
+            <ButtonLink href={`${path}/delete`} kind="danger-quiet" dialog>
+              Delete
+            </ButtonLink>
+          </li>
+        )}
+      </ul>
+    </section>
+  );
+};
 
 function queryOf({ user, unit_id }: StackShare): URLSearchParams {
   return new URLSearchParams(user === null ? { unit: unit_id ?? '' } : { user });

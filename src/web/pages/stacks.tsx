@@ -21,7 +21,7 @@ function registerStacks(app: Hono<PageEnv>, { vault }: PageParts): void {
     const { caller, csrf } = c.var;
     const stacks = await vault.stacks.list(caller);
     const is_admin = caller.scopes.has('org:admin');
-    const content = <Stacks stacks={stacks} csrf={csrf} is_admin={is_admin} />;
+    const content = <Stacks stacks={stacks} csrf={csrf} user={caller.user} is_admin={is_admin} />;
     return showPage(c, { title: 'Stacks', section: 'stacks' }, content);
   });
 
@@ -42,7 +42,10 @@ function registerStacks(app: Hono<PageEnv>, { vault }: PageParts): void {
           vault.organizations.listUnits(caller),
         ])
       : [[], []];
-    const content = <Stack stack={stack} shares={shares} units={units} csrf={csrf} user={caller.user} />;
+    const nameOf = (service_id: string) => vault.services.find(service_id)?.name ?? service_id;
+    const content = (
+      <Stack stack={stack} shares={shares} units={units} nameOf={nameOf} csrf={csrf} user={caller.user} />
+    );
     return showPage(c, { title: stack.stack_name, section: 'stacks' }, content);
   });
 

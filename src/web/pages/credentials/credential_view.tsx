@@ -16,9 +16,11 @@ import {
   Table,
   Time,
 } from '../../layout/components.tsx';
+import { ExpiryBadge } from '../../layout/expiry.tsx';
 import { Logo } from '../../layout/logo.tsx';
 import { CredentialStateBadge } from '../../layout/states.tsx';
 import { credentialPath } from './lookup.ts';
+import { Settings } from './settings.tsx';
 
 export function shownName(info: CredentialInfo, service: Service | undefined): string {
   const service_name = service?.name ?? info.service_id;
@@ -39,10 +41,10 @@ export const Credential: FC<{
   readonly info: CredentialInfo;
   readonly status: CredentialStatus | undefined;
   readonly service: Service | undefined;
+  readonly now: Date;
   readonly csrf: string;
-}> = ({ info, status, service, csrf }) => {
+}> = ({ info, status, service, now, csrf }) => {
   const path = credentialPath(info.id);
-  const next_step = status && NEXT_STEPS[status.status];
   const back =
     service === undefined
       ? { href: '/dashboard', label: 'Services' }
@@ -51,7 +53,7 @@ export const Credential: FC<{
     <>
       <PageHeading
         title={shownName(info, service)}
-        text={`In the stack ${info.stack_id} of ${info.user}`}
+        text={`${TYPE_NAMES[info.credential_type] ?? info.credential_type} in the stack ${info.stack_id} of ${info.user}`}
         back={back}
         logo={<Logo service_id={info.service_id} name={service?.name ?? info.service_id} />}
       >
@@ -71,41 +73,45 @@ export const Credential: FC<{
         {status !== undefined && <ButtonLink href={`${path}/change`}>Change values</ButtonLink>}
         {status !== undefined && <ButtonLink href={`${path}/rotate`}>Rotate</ButtonLink>}
       </PageHeading>
-      {next_step !== undefined && <p class="message message-notice">{next_step}</p>}
-      {status?.pending_approval && (
-        <p class="message message-notice">
-          New values wait for a person since they arrived for a protected credential.
-        </p>
-      )}
+      {status !== undefined && <Notices id={info.id} status={status} />}
       <Card
         title="State"
-        aside={<CredentialStateBadge state={status?.status ?? (info.inactive ? 'inactive' : 'active')} />}
+        aside={
+          <span class="row-aside">
+            {status?.status === 'active' && <ExpiryBadge expires_at={status.expires_at} now={now} />}
+            <CredentialStateBadge state={status?.status ?? (info.inactive ? 'inactive' : 'active')} />
+          </span>
+        }
       >
         <Facts info={info} status={status} />
       </Card>
       {status !== undefined && service !== undefined && <FieldTable status={status} service={service} />}
-      <Card title="Access">
-        <div class="actions">
-          <PostForm action={`${path}/switch`} csrf={csrf} class="inline">
-            <Button kind="secondary" name="inactive" value={info.inactive ? 'no' : 'yes'}>
-              {info.inactive ? 'Switch on' : 'Switch off'}
-            </Button>
-          </PostForm>
-          {status !== undefined && (
-            <PostForm action={`${path}/protect`} csrf={csrf} class="inline">
-              <Button kind="secondary" name="protected" value={status.protected ? 'no' : 'yes'}>
-                {status.protected ? 'End protection' : 'Protect'}
-              </Button>
-            </PostForm>
+      <Settings info={info} status={status} now={now} csrf={csrf} />
+    </>
+  );
+};
+
+/** What a person has to do, with a link to where it is done. */
+const Notices: FC<{ readonly id: string; readonly status: CredentialStatus }> = ({ id, status }) => {
+  const next_step = NEXT_STEPS[status.status];
+  return (
+    <>
+      {next_step !== undefined && (
+        <p class="message message-notice">
+          {next_step}{' '}
+          {status.status === 'needs_review' && (
+            <a href={`/dashboard/approvals/${encodeURIComponent(id)}`}>See the destination</a>
           )}
-          <ButtonLink href={`${path}/delete`} kind="danger" dialog>
-            Delete
-          </ButtonLink>
-        </div>
-        <p class="muted small">
-          Only a person can change a protected credential; new values from agents wait.
         </p>
-      </Card>
+      )}
+      {status.pending_approval !== null && (
+        <p class="message message-notice">
+          New values wait for your decision, because the credential is protected.{' '}
+          <a href={`/dashboard/approvals/${encodeURIComponent(status.pending_approval.approval_id)}`}>
+            See the request
+          </a>
+        </p>
+      )}
     </>
   );
 };
@@ -115,12 +121,14 @@ const Facts: FC<{ readonly info: CredentialInfo; readonly status: CredentialStat
   status,
 }) => (
   <dl class="facts">
-    <Fact term="Type">{info.credential_type}</Fact>
     {status !== undefined && (
       <>
-        <Fact term="Sent to">{destinationText(status)}</Fact>
+        <Fact term="Sent to">
+          <Destination status={status} />
+        </Fact>
         <Fact term="Last used">
-          {status.last_used_at === null ? 'Not yet' : <Time at={status.last_used_at} />}
+          {status.last_used_at === null ? 'Not yet' : <Time at={status.last_used_at} />}{' '}
+          <a href={`/dashboard/audit?${new URLSearchParams({ service: info.service_id })}`}>See all uses</a>
         </Fact>
         <Fact term="Last test">
           {status.last_test === null ? (
@@ -149,7 +157,8 @@ const FieldTable: FC<{ readonly status: CredentialStatus; readonly service: Serv
   const presence = { ...status.required_credentials, ...status.optional_credentials };
   const defined = new Map(service.fields.map((field) => [field.field_id, field]));
   return (
-    <Card title="Fields">
+    <section class="group">
+      <h2>Fields</h2>
       <Table caption="Fields" columns={['Field', 'State', 'Required', 'Secret']}>
         {Object.entries(presence).map(([field_id, state]) => {
           const field = defined.get(field_id);
@@ -157,9 +166,7 @@ const FieldTable: FC<{ readonly status: CredentialStatus; readonly service: Serv
             <tr>
               <td>{field?.name ?? field_id}</td>
               <td>
-                <Badge tone={state === 'added' ? 'good' : field?.required === true ? 'warning' : 'neutral'}>
-                  {state === 'added' ? 'Added' : 'Missing'}
-                </Badge>
+                <Presence is_added={state === 'added'} is_required={field?.required === true} />
               </td>
               <td>{field?.required === true ? 'Required' : 'Optional'}</td>
               <td>{field?.secret === false ? 'No' : 'Yes'}</td>
@@ -167,14 +174,37 @@ const FieldTable: FC<{ readonly status: CredentialStatus; readonly service: Serv
           );
         })}
       </Table>
-    </Card>
+    </section>
   );
 };
 
-function destinationText({ destination }: CredentialStatus): string {
-  if (destination === null) return 'Not known until the required fields are added';
-  return destination.length === 0 ? 'Not used over HTTP' : destination.join(', ');
-}
+const Presence: FC<{ readonly is_added: boolean; readonly is_required: boolean }> = ({
+  is_added,
+  is_required,
+}) => {
+  if (is_added) return <Badge tone="good">Added</Badge>;
+  return is_required ? <Badge tone="warning">Missing</Badge> : <span class="muted">Not set</span>;
+};
+
+const Destination: FC<{ readonly status: CredentialStatus }> = ({ status: { destination } }) => {
+  if (destination === null) return <>Not known until the required fields are added</>;
+  if (destination.length === 0) return <>Not used over HTTP</>;
+  return (
+    <ul>
+      {destination.map((origin) => (
+        <li>{origin}</li>
+      ))}
+    </ul>
+  );
+};
+
+/** The types that people know under another name. */
+const TYPE_NAMES: Readonly<Record<string, string>> = {
+  bearer: 'Token',
+  api_key: 'API key',
+  oauth2: 'OAuth connection',
+  basic: 'User name and password',
+};
 
 function policyText(policy: UsePolicy | null): string {
   if (policy === null) return 'None';

@@ -21,13 +21,13 @@ export const credentialPages = definePage({
   },
 });
 
-function registerPage(app: Hono<PageEnv>, { vault }: PageParts): void {
+function registerPage(app: Hono<PageEnv>, { vault, now }: PageParts): void {
   app.get(PATH, async (c) => {
     const { caller, csrf } = c.var;
     const info = await vault.credentials.get(caller, c.req.param('credential_id'));
     const status = await statusOf(vault, caller, info);
     const service = vault.services.find(info.service_id);
-    const content = <Credential info={info} status={status} service={service} csrf={csrf} />;
+    const content = <Credential info={info} status={status} service={service} now={now()} csrf={csrf} />;
     return showPage(c, { title: shownName(info, service), section: 'services' }, content);
   });
 }
@@ -62,6 +62,15 @@ function registerActions(app: Hono<PageEnv>, { vault, tests }: PageParts): void 
     const inactive = textOf(c.var.form, 'inactive') === 'yes';
     await vault.credentials.change(c.var.caller, id, { inactive });
     return inactive ? 'Switched off. No agent can use it.' : 'Switched on. Agents can use it again.';
+  });
+  register('expiry', async (c, id) => {
+    const info = await vault.credentials.get(c.var.caller, id);
+    await assertOwn(vault, c, info);
+    const expires_at = textOf(c.var.form, 'change') === 'remove' ? null : readExpiry(c.var.form);
+    if (expires_at === undefined)
+      throw new VaultError('INVALID_INPUT', 'Enter the date and time of the expiry.');
+    await vault.update(c.var.caller, { ...namedBy(info), credentials: {}, expires_at });
+    return expires_at === null ? 'It does not expire any more.' : 'The expiry was saved.';
   });
   register('protect', async (c, id) => {
     const info = await vault.credentials.get(c.var.caller, id);
