@@ -10,8 +10,8 @@ import { type PageServer, startPages } from '../kit/http/page_client.ts';
 import { ACME } from '../kit/vault/custom_service.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 
-const LONG_WORD = 'Donaudampfschifffahrtsgesellschaftskapitaen'.repeat(2);
-const LONG_TEXT = `${LONG_WORD} ${'with a long description '.repeat(8)}`.trim();
+const LONG_NAME = 'Donaudampfschifffahrtsgesellschaftskapitaen'.repeat(2);
+const LONG_TEXT = `${LONG_NAME} ${'with a long description '.repeat(8)}`.trim();
 const STACKS = 30;
 const UPDATES = 150;
 const SCOPES = [
@@ -36,7 +36,7 @@ describe.skipIf(!CAN_RUN_CHROMIUM)('every page', () => {
     defineLongService(home);
     const server = await startPages({ home });
     const handle_url = await fill(server);
-    const key = await server.key({ scopes: [...SCOPES], name: LONG_WORD.slice(0, 60) });
+    const key = await server.key({ scopes: [...SCOPES], name: LONG_NAME.slice(0, 60) });
     const routes = await routesOf(server);
     expect(routes.size).toBeGreaterThan(12);
     const tab = await browser.open({ phone: true });
@@ -93,8 +93,8 @@ async function visit(
 }
 
 function defineLongService(home: string): void {
-  const fields = ACME.fields.map((field) => ({ ...field, name: LONG_WORD, description: LONG_TEXT }));
-  const definition = { ...ACME, slug: 'long', name: LONG_WORD.slice(0, 60), description: LONG_TEXT, fields };
+  const fields = ACME.fields.map((field) => ({ ...field, name: LONG_NAME, description: LONG_TEXT }));
+  const definition = { ...ACME, slug: 'long', name: LONG_NAME.slice(0, 60), description: LONG_TEXT, fields };
   mkdirSync(join(home, 'services'), { recursive: true });
   writeFileSync(join(home, 'services', 'long.json'), JSON.stringify(definition));
 }
@@ -102,8 +102,8 @@ function defineLongService(home: string): void {
 /** Many stacks, credentials, approvals and audit entries. Returns the address of a handle. */
 async function fill({ vault, caller, url }: PageServer): Promise<string> {
   for (let stack = 0; stack < STACKS; stack++)
-    await vault.stacks.create(caller(), { stack_name: `${stack} ${LONG_WORD.slice(0, 60)}` });
-  const name = LONG_WORD.slice(0, 60);
+    await vault.stacks.create(caller(), { stack_name: `${stack} ${LONG_NAME.slice(0, 60)}` });
+  const name = LONG_NAME.slice(0, 60);
   for (let update = 0; update < UPDATES; update++)
     await vault.update(caller(), { service_id: 'long', name, credentials: { acme_key: `value ${update}` } });
   const expires_at = new Date(Date.now() + 86_400_000).toISOString();
@@ -111,7 +111,7 @@ async function fill({ vault, caller, url }: PageServer): Promise<string> {
   await vault.update(caller(), { service_id: 'linear', credentials, expires_at });
   await vault.approvals.access.request(caller(), { service_id: 'github', reason: LONG_TEXT.slice(0, 200) });
   const { handle } = await vault.handles.create(
-    { ...caller(), edge: 'mcp', claimed_client: LONG_WORD },
+    { ...caller(), edge: 'mcp', claimed_client: LONG_NAME },
     { service_id: 'long', name },
   );
   return `${url}/dashboard/enter/${handle}`;

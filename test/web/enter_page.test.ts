@@ -130,7 +130,7 @@ describe.skipIf(!CAN_RUN_CHROMIUM)('the page of a handle', () => {
     expect(await stateOf()).toBe('done');
   }, 60_000);
 
-  test('that was refused and left with the button back has no value in its form', async () => {
+  test('that was refused and left with the button back has no value in its fields', async () => {
     const canary = newCanary();
     const { tab, page, url } = await openPage();
     await enter(tab, `${canary.value} \u0001`);

@@ -10,7 +10,7 @@ import type { Service } from '../../contract/service/service.ts';
 import { connectGrants } from '../../services/oauth/connect.ts';
 import { readFieldValues } from '../forms/read_fields.ts';
 import { hasFileField, ValueField } from '../forms/service_fields.tsx';
-import { Button, ButtonLink, Card, Fact, PostForm, Time } from '../layout/components.tsx';
+import { Button, ButtonLink, Card, PostForm, Time } from '../layout/components.tsx';
 import { Logo } from '../layout/logo.tsx';
 import { Outcome } from '../layout/outcome.tsx';
 import { definePage, type PageContext, type PageParts, textOf } from '../page.ts';
@@ -19,6 +19,7 @@ import { ConnectForm } from './connect/connect_form.tsx';
 import { showProviderLink } from './connect/provider_link.tsx';
 import { storeClientFields } from './connect/store_client_fields.ts';
 import { isRefusal } from './credentials/lookup.ts';
+import { HandleFacts } from './handle_facts.tsx';
 
 const PATH = '/dashboard/enter/:handle';
 const TITLE = 'Enter values';
@@ -165,7 +166,7 @@ const Enter: FC<EnterProps> = ({ opened, service, action, csrf, connection, prob
         </>
       )}
     </p>
-    <Facts opened={opened} service={service} />
+    <HandleFacts opened={opened} service={service} />
     {problem?.form === 'connect' && (
       <p class="message message-error" role="alert">
         {problem.text}
@@ -244,62 +245,6 @@ const EnterValues: FC<Omit<EnterProps, 'connection'>> = ({
           </button>
         </div>
       </PostForm>
-    </>
-  );
-};
-
-const Facts: FC<{ readonly opened: OpenHandle; readonly service: Service }> = ({ opened, service }) => (
-  <Card>
-    <dl class="facts">
-      <Fact term="Requested by">
-        {opened.edge === 'web' ? (
-          'You'
-        ) : opened.claimed_client === null ? (
-          `a program over ${opened.edge}`
-        ) : (
-          <>
-            {opened.claimed_client} <span class="muted">(as it calls itself)</span>
-          </>
-        )}
-        {opened.api_key_id !== null && (
-          <span class="muted"> with API key {opened.api_key_id.slice(0, 8)}</span>
-        )}
-      </Fact>
-      <Fact term="Saved as">
-        {service.name}
-        {opened.name !== null && <>, {opened.name}</>}{' '}
-        <span class="muted">in the stack {opened.stack_id}</span>
-      </Fact>
-      <Fact term="Sent to">
-        <Destination opened={opened} service={service} />
-      </Fact>
-    </dl>
-  </Card>
-);
-
-const Destination: FC<{ readonly opened: OpenHandle; readonly service: Service }> = ({ opened, service }) => {
-  const { destination } = opened;
-  if (destination === null) return <HostsToEnter service={service} />;
-  return <>{destination.length === 0 ? `${service.name}, not over HTTP` : destination.join(', ')}</>;
-};
-
-/** The hosts of a definition, with the names of the fields that they are made from. */
-const HostsToEnter: FC<{ readonly service: Service }> = ({ service: { hosts, fields } }) => {
-  const nameOf = (id: string) => fields.find(({ field_id }) => field_id === id)?.name ?? id;
-  const shown = hosts.filter((host) => !/^\{\w+\}(?::\d+)?$/.test(host));
-  const list = shown.map((host) =>
-    // The odd parts are the ids of fields.
-    host.split(/\{(\w+)\}/).map((part, at) => (at % 2 === 0 ? part : <var>{nameOf(part)}</var>)),
-  );
-  if (shown.length < hosts.length || hosts.length === 0) list.push(['the host that you enter']);
-  return (
-    <>
-      {list.map((parts, at) => (
-        <>
-          {at > 0 && ', '}
-          {parts}
-        </>
-      ))}
     </>
   );
 };
