@@ -18,7 +18,7 @@ import { sectionsOf } from './layout/document.tsx';
 import { errorContent, errorTitle } from './layout/error_page.tsx';
 import type { OpenPageEnv, PageEnv, PageParts, View } from './page.ts';
 import { callbackPages } from './pages/connect/callback.tsx';
-import { enterPages } from './pages/enter.tsx';
+import { enterPages } from './pages/enter/enter.tsx';
 import { PAGES } from './pages.ts';
 import { renderPage } from './respond.tsx';
 import { PageCookies } from './session/cookies.ts';

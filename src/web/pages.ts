@@ -5,7 +5,7 @@ import { auditPages } from './pages/audit/audit.tsx';
 import { callbackPages } from './pages/connect/callback.tsx';
 import { connectPages } from './pages/connect/connect.tsx';
 import { credentialPages } from './pages/credentials/credentials.tsx';
-import { enterPages } from './pages/enter.tsx';
+import { enterPages } from './pages/enter/enter.tsx';
 import { keyPages } from './pages/keys/keys.tsx';
 import { servicePages } from './pages/services/services.tsx';
 import { stackPages } from './pages/stacks.tsx';

@@ -44,7 +44,7 @@ async function crawl(browser: PageClient, first: readonly string[]) {
 }
 
 test(
-  'a stored value is on no page, and in no response to a form, log line, audit entry or file',
+  'a stored value is on no page, and in no response to a POST, log line, audit entry or file',
   async () => {
     const server = await startPages();
     const scopes = SCOPES.filter((scope) => scope !== 'values:reveal');
@@ -86,14 +86,14 @@ test(
     }
     for (const response of (await crawl(other, [...pages.keys()])).values()) keep(response);
     const { entries } = await server.vault.listAudit(server.caller());
-    const places = {
+    const searched = {
       responses: seen.join('\n'),
       log: JSON.stringify(server.log),
       audit: JSON.stringify(entries),
     };
     for (const canary of [stored, entered]) {
-      for (const [place, text] of Object.entries(places))
-        expect([place, findCanary(text, canary)]).toEqual([place, []]);
+      for (const [name, text] of Object.entries(searched))
+        expect([name, findCanary(text, canary)]).toEqual([name, []]);
       expect(findCanaryInFiles(server.home, canary)).toEqual([]);
     }
     expect([pages.size > 10, posts.length > 3, seen.length > 100]).toEqual([true, true, true]);

@@ -135,9 +135,9 @@ export class LocalPages implements Pages {
     return this.#close(listener);
   }
 
-  async #close(opening: Promise<Listener> | undefined): Promise<void> {
+  async #close(opened: Promise<Listener> | undefined): Promise<void> {
     // One that could not be opened has been reported.
-    const listener = await opening?.catch(() => undefined);
+    const listener = await opened?.catch(() => undefined);
     if (listener === undefined) return;
     this.#ports.delete(Number(new URL(listener.url).port));
     this.#options.onPorts([...this.#ports]);

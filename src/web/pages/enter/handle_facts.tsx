@@ -1,8 +1,8 @@
 /** What a person checks before entering values: who requests them, under which name they are saved, where they are sent. */
 import type { FC } from 'hono/jsx';
-import type { OpenHandle } from '../../contract/handle.ts';
-import type { Service } from '../../contract/service/service.ts';
-import { Card, Fact } from '../layout/components.tsx';
+import type { OpenHandle } from '../../../contract/handle.ts';
+import type { Service } from '../../../contract/service/service.ts';
+import { Card, Fact } from '../../layout/components.tsx';
 
 export const HandleFacts: FC<{ readonly opened: OpenHandle; readonly service: Service }> = ({
   opened,
