@@ -7,17 +7,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { CallbackListener } from '../../cli/context.ts';
 import type { Caller } from '../../contract/caller.ts';
 import type { Connected, Connections } from '../../contract/connection.ts';
-import { VaultError } from '../../contract/errors.ts';
-import { AUTH_FAILURES_PER_MINUTE, REQUESTS_PER_MINUTE } from '../../contract/limits.ts';
-import { callbackUrl } from '../../contract/pages.ts';
-import { createHttpApp } from '../../http/app.ts';
 import type { HttpDependencies } from '../../http/dialect.ts';
-import { type Listener, openListener } from '../../http/server/listener.ts';
-import { webMount } from '../../web/mount.ts';
+import { CSRF_TOKEN_BYTES, openLoopbackPages } from './loopback_pages.ts';
 
-const LOOPBACK = '127.0.0.1';
 const SERVED_PATHS = /^\/dashboard\/(?:oauth|assets)\//;
-const CSRF_TOKEN_BYTES = 32;
 /** After a callback: the browser loads the page of the outcome and its stylesheet. */
 const PAGE_LOADS_MS = 1_000;
 
@@ -29,31 +22,17 @@ export interface CallbackListenerOptions extends Omit<HttpDependencies, 'public_
 
 /** Rejects with UNAVAILABLE if another program listens on the port. */
 export async function openCallbackListener(options: CallbackListenerOptions): Promise<CallbackListener> {
-  const { port, caller, log } = options;
-  const listener = await listen(port, log);
+  const { port, caller } = options;
   const outcomes = new Outcomes(options.connections);
-  try {
-    const parts = { ...options, connections: outcomes.connections, public_url: listener.url };
-    const limits = {
-      requests_per_minute: REQUESTS_PER_MINUTE,
-      auth_failures_per_minute: AUTH_FAILURES_PER_MINUTE,
-    };
-    const local = {
-      caller,
-      csrf_token: randomBytes(CSRF_TOKEN_BYTES).toString('base64url'),
-      callback_url: callbackUrl(listener.url),
-      listenForCallback: async () => undefined,
-    };
-    const http_app = await createHttpApp(parts, [], [await webMount(parts, { ...limits, local })], {
-      limits,
-    });
-    listener.serve(async (request, env) =>
-      SERVED_PATHS.test(new URL(request.url).pathname) ? http_app.fetch(request, env) : notFound(),
-    );
-  } catch (error) {
-    await listener.close(0);
-    throw error;
-  }
+  const parts = { ...options, connections: outcomes.connections };
+  const listener = await openLoopbackPages(parts, {
+    port,
+    callback_port: port,
+    served_paths: SERVED_PATHS,
+    caller,
+    csrf_token: randomBytes(CSRF_TOKEN_BYTES).toString('base64url'),
+    listenForCallback: async () => undefined,
+  });
   return {
     base_url: listener.url,
     outcome: (state) => outcomes.of(state),
@@ -62,16 +41,6 @@ export async function openCallbackListener(options: CallbackListenerOptions): Pr
       await listener.close(PAGE_LOADS_MS);
     },
   };
-}
-
-async function listen(port: number, log: HttpDependencies['log']): Promise<Listener> {
-  try {
-    return await openListener({ host: LOOPBACK, port, behind_proxy: false, log });
-  } catch (cause) {
-    if (!(cause instanceof VaultError && cause.code === 'UNAVAILABLE')) throw cause;
-    const message = `Port ${port} cannot be listened on, and the provider sends the browser back to it: another program may use it. Stop that program, or set KEYHOLD_PORT to another port and register the redirect URI with it.`;
-    throw new VaultError('UNAVAILABLE', message, { cause });
-  }
 }
 
 /** The outcomes of callbacks by their state. */
@@ -99,11 +68,4 @@ class Outcomes {
   of(state: string): Promise<Connected> {
     return new Promise((resolve) => this.#waiting.set(state, resolve));
   }
-}
-
-function notFound(): Response {
-  return new Response('There is no page at this address.\n', {
-    status: 404,
-    headers: { 'Content-Type': 'text/plain; charset=utf-8' },
-  });
 }

@@ -1,26 +1,20 @@
 /**
  * The pages for `keyhold mcp` and the library: those of a server of the same home, or a listener on loopback that serves handles
  * only. It is opened for the first handle and closed when no handle waits for a person. A second one, for the callback of a
- * connection, has the fixed port that is registered at providers; it is opened when a person connects.
+ * connection, has the fixed port that is registered at providers; it is opened when a person connects and closed with the first.
  */
 import { randomBytes } from 'node:crypto';
 import type { Caller } from '../../contract/caller.ts';
-import { AUTH_FAILURES_PER_MINUTE, REQUESTS_PER_MINUTE } from '../../contract/limits.ts';
-import { CALLBACK_PATH, callbackUrl, type Pages } from '../../contract/pages.ts';
-import { createHttpApp } from '../../http/app.ts';
+import type { Pages } from '../../contract/pages.ts';
 import type { HttpDependencies } from '../../http/dialect.ts';
-import { type Listener, openListener } from '../../http/server/listener.ts';
-import { webMount } from '../../web/mount.ts';
+import type { Listener } from '../../http/server/listener.ts';
+import { CSRF_TOKEN_BYTES, openLoopbackPages } from './loopback_pages.ts';
 import { findRunningServer } from './running_server.ts';
 
-const LOOPBACK = '127.0.0.1';
 const SERVED_PATHS = /^\/dashboard\/(?:enter|oauth|assets)\//;
 const CHECK_EVERY_MS = 5_000;
 /** Checks without a pending handle, so that the last page still gets its stylesheet. */
 const IDLE_CHECKS = 2;
-/** After a callback, so that the page with its result and the stylesheet are sent. */
-const CALLBACK_END_MS = 10_000;
-const CSRF_TOKEN_BYTES = 32;
 
 export interface LocalPagesOptions extends Omit<HttpDependencies, 'public_url'> {
   readonly home: string;
@@ -77,34 +71,18 @@ export class LocalPages implements Pages {
   }
 
   async #listen(port: number): Promise<Listener> {
-    const { caller, callback_port, log } = this.#options;
-    const listener = await openListener({ host: LOOPBACK, port, behind_proxy: false, log });
-    try {
-      const parts = { ...this.#options, public_url: listener.url };
-      const limits = {
-        requests_per_minute: REQUESTS_PER_MINUTE,
-        auth_failures_per_minute: AUTH_FAILURES_PER_MINUTE,
-      };
-      const local = {
-        caller,
-        csrf_token: this.#csrf_token,
-        callback_url: callbackUrl(`http://${LOOPBACK}:${callback_port}`),
-        listenForCallback: () => this.#listenForCallback(),
-      };
-      const mount = await webMount(parts, { ...limits, local });
-      const http_app = await createHttpApp(parts, [], [mount], { limits });
-      listener.serve(async (request, env) => {
-        const { pathname } = new URL(request.url);
-        if (pathname === CALLBACK_PATH) setTimeout(() => this.#closeCallback(), CALLBACK_END_MS).unref();
-        return SERVED_PATHS.test(pathname) ? http_app.fetch(request, env) : notFound();
-      });
-      this.#ports.add(Number(new URL(listener.url).port));
-      this.#options.onPorts([...this.#ports]);
-      return listener;
-    } catch (error) {
-      await listener.close(0);
-      throw error;
-    }
+    const { caller, callback_port, onPorts } = this.#options;
+    const listener = await openLoopbackPages(this.#options, {
+      port,
+      callback_port,
+      served_paths: SERVED_PATHS,
+      caller,
+      csrf_token: this.#csrf_token,
+      listenForCallback: () => this.#listenForCallback(),
+    });
+    this.#ports.add(Number(new URL(listener.url).port));
+    onPorts([...this.#ports]);
+    return listener;
   }
 
   #closeWhenIdle(): void {
@@ -126,13 +104,9 @@ export class LocalPages implements Pages {
     clearTimeout(this.#timer);
     const listener = this.#listener;
     this.#listener = undefined;
-    await Promise.all([this.#close(listener), this.#closeCallback()]);
-  }
-
-  #closeCallback(): Promise<void> {
-    const listener = this.#callback_listener;
+    const callback_listener = this.#callback_listener;
     this.#callback_listener = undefined;
-    return this.#close(listener);
+    await Promise.all([this.#close(listener), this.#close(callback_listener)]);
   }
 
   async #close(opened: Promise<Listener> | undefined): Promise<void> {
@@ -143,11 +117,4 @@ export class LocalPages implements Pages {
     this.#options.onPorts([...this.#ports]);
     await listener.close();
   }
-}
-
-function notFound(): Response {
-  return new Response('There is no page at this address.\n', {
-    status: 404,
-    headers: { 'Content-Type': 'text/plain; charset=utf-8' },
-  });
 }
