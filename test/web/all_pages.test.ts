@@ -49,9 +49,13 @@ describe.skipIf(!CAN_RUN_CHROMIUM)('every page', () => {
   }, 300_000);
 });
 
-/** Before the sign-in, after a POST, and of a stack that is shared with somebody. */
+/** Before the sign-in, after a POST or a callback, and of a stack that is shared with a user. */
 const NOT_LINKED = [
   '/dashboard/sign-in',
+  '/dashboard/approvals/:approval_id/revoke',
+  '/dashboard/connect/:service_id/device/:device_id',
+  '/dashboard/oauth/callback',
+  '/dashboard/oauth/result',
   '/dashboard/stacks/:stack_id/unshare',
   '/dashboard/enter/:handle/end',
 ];
