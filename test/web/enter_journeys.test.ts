@@ -16,7 +16,7 @@ interface Pending {
   readonly handle: string;
 }
 
-const LINEAR = { service_id: 'linear', credential_type: 'bearer', name: 'work' };
+const RESEND = { service_id: 'resend', credential_type: 'bearer', name: 'work' };
 /** Two checks without a pending handle, five seconds each. */
 const LISTENER_CLOSES_MS = 25_000;
 
@@ -70,7 +70,7 @@ describe.skipIf(!CAN_RUN_CHROMIUM)('a person and an agent without a server', () 
     const agent = await startAgent();
     const { client } = agent;
     const canary = newCanary();
-    const { url, code, handle } = await request(client, 'store_credential', LINEAR);
+    const { url, code, handle } = await request(client, 'store_credential', RESEND);
     const tab = await browser.open();
     const { page } = tab;
     await page.goto(url);
@@ -90,7 +90,7 @@ describe.skipIf(!CAN_RUN_CHROMIUM)('a person and an agent without a server', () 
     expect(done.structured).toMatchObject({
       handle_status: 'done',
       status: 'active',
-      required_credentials: { linear_api_key: 'added' },
+      required_credentials: { resend_api_key: 'added' },
       modified_by: 'me',
     });
     expect(tab.problems()).toEqual([]);
@@ -107,9 +107,9 @@ describe.skipIf(!CAN_RUN_CHROMIUM)('a person and an agent without a server', () 
     expect(client.stderr()).not.toContain(handle);
     await expect.poll(() => isClosed(url), { timeout: LISTENER_CLOSES_MS, interval: 500 }).toBe(true);
     // The program that the agent talks to goes on, and opens another page for the next request.
-    const next = await request(client, 'store_credential', LINEAR);
+    const next = await request(client, 'store_credential', RESEND);
     await page.goto(next.url);
-    expect(await page.getByRole('heading', { level: 1 }).innerText()).toBe('Replace values for Linear');
+    expect(await page.getByRole('heading', { level: 1 }).innerText()).toBe('Replace values for Resend');
   }, 60_000);
 
   test('the person gives several values and the file of a key, and sees a refused value without the value', async () => {
@@ -164,7 +164,7 @@ describe.skipIf(!CAN_RUN_CHROMIUM)('a person and an agent without a server', () 
   test('the search finds a value that an agent has sent itself', async () => {
     const agent = await startAgent();
     const canary = newCanary();
-    await agent.client.call('store_credential', { ...LINEAR, credential_value: canary.value });
+    await agent.client.call('store_credential', { ...RESEND, credential_value: canary.value });
     const tab = await browser.open();
     await tab.page.goto(`data:text/html,<p>${canary.word}`);
     const found = await findEverywhere(tab, agent, canary);

@@ -14,12 +14,12 @@ import { signInWithKey } from '../kit/browser/sign_in.ts';
 import { findCanary, newCanary } from '../kit/canary.ts';
 import { startPages } from '../kit/http/page_client.ts';
 
-const FIELD = 'value.linear_api_key';
+const FIELD = 'value.resend_api_key';
 const STATES = ['form', 'refused', 'saved', 'declined', 'used', 'expired'] as const;
 type State = (typeof STATES)[number];
 const HEADINGS: Readonly<Record<State, string>> = {
-  form: 'Connect Linear',
-  refused: 'Connect Linear',
+  form: 'Connect Resend',
+  refused: 'Connect Resend',
   saved: 'Saved',
   declined: 'Declined',
   used: 'This link was used already',
@@ -40,7 +40,7 @@ describe.skipIf(!CAN_RUN_CHROMIUM)('the page of a handle', () => {
     const agent: Caller = await server.vault.api_keys.authenticate(await server.key(user), 'mcp', 'test');
     const { handle } = await server.vault.handles.create(
       { ...agent, claimed_client: 'claude-code 2.1.0' },
-      { service_id: 'linear', credential_type: 'bearer' },
+      { service_id: 'resend', credential_type: 'bearer' },
     );
     const url = `${server.url}/dashboard/enter/${handle}`;
     const tab = await browser.open(options);
@@ -67,7 +67,7 @@ describe.skipIf(!CAN_RUN_CHROMIUM)('the page of a handle', () => {
     const { page } = tab;
     if (state === 'refused') await enter(tab, 'a value with a \u0001 control character');
     if (state === 'saved' || state === 'used') {
-      await enter(tab, 'lin_api_typed');
+      await enter(tab, 're_typed');
       await page.waitForURL(`${url}/end`);
     }
     if (state === 'declined') await page.getByRole('button', { name: 'Decline' }).click();
@@ -124,7 +124,7 @@ describe.skipIf(!CAN_RUN_CHROMIUM)('the page of a handle', () => {
     expect(order.slice(0, 2)).toEqual(['Skip to content', 'Keyhold']);
     expect(order.slice(-5)).toEqual(['Where to find it', 'API key', 'Show', 'Save', 'Decline']);
     for (let back = 0; back < 3; back++) await page.keyboard.press('Shift+Tab');
-    await page.keyboard.type('lin_api_typed_with_the_keyboard');
+    await page.keyboard.type('re_typed_with_the_keyboard');
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'Saved' }).waitFor();
     expect(await stateOf()).toBe('done');
@@ -148,14 +148,14 @@ describe.skipIf(!CAN_RUN_CHROMIUM)('the page of a handle', () => {
     await second.page.goto(declined.url);
     await second.page.getByRole('button', { name: 'Decline' }).click();
     await second.page.getByRole('heading', { name: 'Declined' }).waitFor();
-    await enter(declined.tab, 'lin_api_too_late');
+    await enter(declined.tab, 're_too_late');
     await declined.page.getByRole('heading', { name: 'Declined' }).waitFor();
     const expired = await openPage();
     letHandlesExpire();
-    await enter(expired.tab, 'lin_api_too_late');
+    await enter(expired.tab, 're_too_late');
     await expired.page.getByRole('heading', { name: 'This link has expired' }).waitFor();
     for (const { server, agent } of [declined, expired])
-      expect(await server.vault.status(agent, { service_id: 'linear' })).toMatchObject({ status: 'missing' });
+      expect(await server.vault.status(agent, { service_id: 'resend' })).toMatchObject({ status: 'missing' });
     expect([await declined.stateOf(), await expired.stateOf()]).toEqual(['declined', 'expired']);
   }, 60_000);
 
@@ -163,19 +163,19 @@ describe.skipIf(!CAN_RUN_CHROMIUM)('the page of a handle', () => {
     const { server, agent, tab, page, url } = await openPage();
     const second = await browser.open({ profile: tab.profile });
     await second.page.goto(url);
-    await enter(tab, 'lin_api_first');
+    await enter(tab, 're_first');
     await page.getByRole('heading', { name: 'Saved' }).waitFor();
-    await enter(second, 'lin_api_second');
+    await enter(second, 're_second');
     await second.page.getByRole('heading', { name: 'This link was used already' }).waitFor();
-    const { credential_id } = await server.vault.status(agent, { service_id: 'linear' });
+    const { credential_id } = await server.vault.status(agent, { service_id: 'resend' });
     const reader: Caller = { ...agent, scopes: new Set([...agent.scopes, 'values:reveal']) };
     const values = await server.vault.credentials.reveal(reader, credential_id ?? '');
-    expect([...values.values()].map((value) => value.reveal())).toEqual(['lin_api_first']);
+    expect([...values.values()].map((value) => value.reveal())).toEqual(['re_first']);
   }, 60_000);
 
   test('whose person clicks Save twice stores once and ends with Saved', async () => {
     const { tab, page, stateOf } = await openPage();
-    await field(tab).fill('lin_api_twice');
+    await field(tab).fill('re_twice');
     await page.getByRole('button', { name: 'Save' }).dblclick();
     await page.getByRole('heading', { name: /Saved|used already/ }).waitFor();
     await tab.takeScreenshot('enter-page-clicked-twice');

@@ -18,7 +18,7 @@ interface Pending {
   readonly handle: string;
 }
 
-const LINEAR = { service_id: 'linear', credential_type: 'bearer' };
+const RESEND = { service_id: 'resend', credential_type: 'bearer' };
 
 describe.skipIf(!CAN_RUN_CHROMIUM)('a person and an agent of a server', () => {
   let browser: TestBrowser;
@@ -38,7 +38,7 @@ describe.skipIf(!CAN_RUN_CHROMIUM)('a person and an agent of a server', () => {
     const authorization = `Bearer ${await keyOf('ana')}`;
     const agent = await connectHttpClient(CLIENT_KINDS[2], server.url + MCP_PATH, { authorization });
     onTestFinished(() => agent.close());
-    const { structured } = await agent.call('store_credential', LINEAR);
+    const { structured } = await agent.call('store_credential', RESEND);
     const statusOf = async (handle: string) =>
       (await agent.call('get_credential_status', { handle })).structured;
     return { server, agent, statusOf, keyOf, ...(structured as unknown as Pending) };
@@ -52,7 +52,7 @@ describe.skipIf(!CAN_RUN_CHROMIUM)('a person and an agent of a server', () => {
     const { page } = tab;
     await page.goto(url);
     expect(new URL(page.url()).pathname).toBe('/dashboard/sign-in');
-    expect(await page.content()).not.toContain('Linear');
+    expect(await page.content()).not.toContain('Resend');
     await tab.takeScreenshot('enter-server-1-sign-in');
     await signInWithKey(page, key);
     expect(page.url()).toBe(url);
@@ -65,16 +65,16 @@ describe.skipIf(!CAN_RUN_CHROMIUM)('a person and an agent of a server', () => {
     const done = await statusOf(handle);
     expect(done).toMatchObject({
       handle_status: 'done',
-      required_credentials: { linear_api_key: 'added' },
+      required_credentials: { resend_api_key: 'added' },
       modified_by: 'ana',
     });
     await page.getByRole('link', { name: 'Go to services' }).click();
-    await page.getByRole('link', { name: /^Linear/ }).click();
+    await page.getByRole('link', { name: /^Resend/ }).click();
     const seen = JSON.stringify([await tab.traffic(), await page.content(), server.log, done]);
     expect(findCanary(seen, canary)).toEqual([]);
     expect(JSON.stringify(server.log)).not.toContain(handle);
     expect(tab.problems()).toEqual([]);
-    expect((await agent.call('get_credential_status', LINEAR)).text).not.toContain(canary.word);
+    expect((await agent.call('get_credential_status', RESEND)).text).not.toContain(canary.word);
   }, 60_000);
 
   test('another user sees the page of an unknown handle and changes nothing', async () => {
@@ -95,7 +95,7 @@ describe.skipIf(!CAN_RUN_CHROMIUM)('a person and an agent of a server', () => {
     await page.evaluate(`
       const form = document.querySelector('form[action$="sign-out"]');
       form.action = ${JSON.stringify(new URL(url).pathname)};
-      form.append(Object.assign(document.createElement('input'), { name: 'value.linear_api_key', value: 'lin_api_of_bob' }));
+      form.append(Object.assign(document.createElement('input'), { name: 'value.resend_api_key', value: 're_of_bob' }));
       form.submit();
     `);
     await page.waitForURL(url);
@@ -122,7 +122,7 @@ describe.skipIf(!CAN_RUN_CHROMIUM)('a person and an agent of a server', () => {
     const agent = await connectClient(CLIENT_KINDS[1], home);
     onTestFinished(() => agent.close());
     const canary = newCanary();
-    const { structured } = await agent.call('store_credential', LINEAR);
+    const { structured } = await agent.call('store_credential', RESEND);
     const { url, code, handle } = structured as unknown as Pending;
     expect(new URL(url).origin).toBe(server.url);
     const tab = await browser.open();
