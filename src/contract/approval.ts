@@ -18,8 +18,8 @@ export const APPROVAL_KINDS = ['destination', 'stored_values', 'request', 'acces
 export const APPROVAL_STATES = ['pending', 'approved', 'denied', 'used', 'granted'] as const;
 
 /**
- * Which approvals a list has: those that wait for a decision; those of requests that permit uses; those of requests that were
- * decided on and have not expired.
+ * Which approvals a list has: those that wait for a decision; those of requests that permit uses; those of requests and access
+ * requests that were decided on and have not expired.
  */
 export const APPROVAL_LISTS = ['pending', 'in_force', 'decided'] as const;
 export type ApprovalList = (typeof APPROVAL_LISTS)[number];

@@ -76,7 +76,10 @@ describe('the methods of the client that involve a person', () => {
       reason: 'approval_used',
     });
     expect(await agent.getAccessRequest({ service_id: 'github' })).toMatchObject({ state: 'approved' });
-    for (const list of ['in_force', 'decided'] as const) expect(await person.listApprovals(list)).toEqual([]);
+    expect(await person.listApprovals('in_force')).toEqual([]);
+    const decided = await person.listApprovals('decided');
+    expect(decided).toMatchObject([{ id: made.approval_id, state: 'approved', access: { use_policy } }]);
+    expect(decided).toEqual(await local.listApprovals('decided'));
     expect(await catchKeyholdError(() => person.revokeApproval(NO_ID))).toMatchObject({ code: 'NOT_FOUND' });
     const unknown = await catchKeyholdError(() => person.listApprovals('pending', 'no_such'));
     expect(unknown.code).toBe('FORBIDDEN');

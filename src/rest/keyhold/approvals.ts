@@ -68,7 +68,7 @@ const listRoute = createRoute({
     query: z.strictObject({
       list: z.enum(APPROVAL_LISTS).optional().openapi({
         description:
-          '`pending`, the default: waits for a decision. `in_force`: approvals of requests that permit uses. `decided`: of requests, until they expire.',
+          '`pending`, the default: waits for a decision. `in_force`: approvals of requests that permit uses. `decided`: of requests and access requests, until they expire.',
       }),
       organization,
     }),
