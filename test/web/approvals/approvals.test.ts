@@ -205,6 +205,18 @@ describe('an access request', () => {
     expect((await vault.verifyAudit(server.caller())).findings).toEqual([]);
   });
 
+  test('is accepted by a person who may not store credentials, and the page reports that the values are missing', async () => {
+    const { server, vault, agent, path } = await withRequest();
+    const browser = await server.signedIn({ scopes: ['credentials:read', 'approvals:decide'] });
+    expect((await accept(browser, path, {})).location).toBe(LIST);
+    const { text } = await browser.get(LIST);
+    expect(text).toContain('Accepted, but the values are still missing.');
+    expect(text).toContain('credentials:write');
+    expect(await vault.approvals.access.statusFor(agent, { service_id: 'github' })).toMatchObject({
+      state: 'approved',
+    });
+  });
+
   test('is not accepted with limits for a credential that exists, because they would not apply', async () => {
     const { server, vault, person, path } = await withRequest();
     const stored = { service_id: 'github', credential_type: 'bearer', credential_value: 'ghp_1' } as const;

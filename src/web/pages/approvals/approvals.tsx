@@ -135,11 +135,27 @@ async function decide(c: PageContext, parts: PageParts, approval: Approval): Pro
   return redirectTo(c, APPROVALS_PATH, { kind: 'success', text: `Approved: ${summary}` });
 }
 
-/** Accepts, and goes to where the person enters the values or connects the account. */
 async function acceptAccess(c: PageContext, parts: PageParts, approval: Approval): Promise<Response> {
+  const { caller, form } = c.var;
+  const limits = readNarrowed(form, approval, parts.now());
+  const accepted = await parts.vault.approvals.accept(caller, approval.id, limits);
+  try {
+    return await continueToValues(c, parts.vault, accepted);
+  } catch (error) {
+    // The decision is made: this session cannot enter the values, or too many handles wait.
+    if (!(error instanceof VaultError)) throw error;
+    const text = `Accepted, but the values are still missing. ${error.message}`;
+    return redirectTo(c, APPROVALS_PATH, { kind: 'notice', text });
+  }
+}
+
+/** Goes to where the person enters the values or connects the account. */
+async function continueToValues(
+  c: PageContext,
+  vault: PageParts['vault'],
+  accepted: Approval,
+): Promise<Response> {
   const { caller, form, setFlash } = c.var;
-  const { vault, now } = parts;
-  const accepted = await vault.approvals.accept(caller, approval.id, readNarrowed(form, approval, now()));
   const { service_id, stack_id } = accepted;
   const named = { service_id, stack_id, name: accepted.name ?? undefined };
   const service = vault.services.get(service_id);
@@ -149,11 +165,12 @@ async function acceptAccess(c: PageContext, parts: PageParts, approval: Approval
       kind: 'success',
       text: `Accepted. ${service.name} is connected already, and the agent can use it.`,
     });
+  const connects = textOf(form, NEXT_FIELD) === 'connect' && connectGrants(service).length > 0;
+  const next = connects
+    ? connectUrl('', { ...named, name: accepted.name })
+    : handleUrl('', (await vault.handles.create(caller, named)).handle);
   setFlash({ kind: 'success', text: `Accepted. The agent can use ${service.name} after the next step.` });
-  if (textOf(form, NEXT_FIELD) === 'connect' && connectGrants(service).length > 0)
-    return c.redirect(connectUrl('', { ...named, name: accepted.name }), 303);
-  const { handle } = await vault.handles.create(caller, named);
-  return c.redirect(handleUrl('', handle), 303);
+  return c.redirect(next, 303);
 }
 
 /** What a person does first for a service that can be connected with OAuth; `undefined` for others. */
