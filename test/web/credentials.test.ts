@@ -29,6 +29,20 @@ test('the credential of another user is a page that does not exist, for every ac
   expect((await server.vault.status(server.caller(), LINEAR)).status).toBe('active');
 });
 
+test('an administrator is not offered to connect a credential of another user, which would connect its own', async () => {
+  const { server } = await withCredential();
+  const ana = { ...server.caller(), user: 'ana' };
+  const spotify = { service_id: 'spotify', credential_type: 'bearer', credential_value: 'token-1' } as const;
+  const { credential_id } = await server.vault.store(ana, spotify);
+  const path = `/dashboard/credentials/${credential_id}`;
+  const CONNECT = 'href="/dashboard/connect/spotify';
+  const owner = await server.signedIn({ user: 'ana' });
+  expect((await owner.get(path)).text).toContain(CONNECT);
+  const admin = await server.signedIn({ scopes: ['credentials:read', 'credentials:write', 'org:admin'] });
+  const { status, text } = await admin.get(path);
+  expect([status, text.includes('of ana'), text.includes(CONNECT)]).toEqual([200, true, false]);
+});
+
 test('a GET changes nothing, and no page shows the value', async () => {
   const { server, path } = await withCredential();
   const browser = await server.signedIn();

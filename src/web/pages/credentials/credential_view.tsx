@@ -57,12 +57,12 @@ export const Credential: FC<{
         back={back}
         logo={<Logo service_id={info.service_id} name={service?.name ?? info.service_id} />}
       >
-        {service !== undefined && connectGrants(service).length > 0 && (
+        {status !== undefined && service !== undefined && connectGrants(service).length > 0 && (
           <ButtonLink
             href={connectUrl('', info)}
-            kind={status?.status === 'needs_reconnect' ? 'primary' : 'secondary'}
+            kind={status.status === 'needs_reconnect' ? 'primary' : 'secondary'}
           >
-            {status?.status === 'needs_reconnect' ? 'Reconnect' : 'Connect'}
+            {status.status === 'needs_reconnect' ? 'Reconnect' : 'Connect'}
           </ButtonLink>
         )}
         {status !== undefined && (
