@@ -1,11 +1,11 @@
 /** The list of services: what is connected and needs attention, stacks, search, and hostile names. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { POPULAR_SERVICES } from '../../src/web/pages/services/catalogue.tsx';
 import { startPages } from '../kit/http/page_client.ts';
 import { INTRANET } from '../kit/vault/custom_service.ts';
-import { temporaryFolder } from '../kit/vault/temp_vault.ts';
+import { openTestVault, temporaryFolder } from '../kit/vault/temp_vault.ts';
 
 const LINEAR = { service_id: 'linear', credentials: { linear_api_key: `lin_api_${'a'.repeat(40)}` } };
 const HOSTILE = `"><script>alert(1)</script><img src=x onerror=alert(1)>'&`;
@@ -52,12 +52,9 @@ test('a search finds services by name without scripts, and shows what does not m
   expect(none).toContain('No service matches');
 });
 
-test('what needs attention is listed: expired, soon to expire, incomplete and rejected credentials, and requests', async () => {
-  const home = temporaryFolder();
-  mkdirSync(join(home, 'services'), { recursive: true });
-  writeFileSync(join(home, 'services', 'intranet.json'), JSON.stringify(INTRANET));
+test('what needs attention is listed: credentials that expire soon or are incomplete, and requests', async () => {
   let days = 0;
-  const server = await startPages({ home, now: () => new Date(Date.now() + days * 86_400_000) });
+  const server = await startPages({ now: () => new Date(Date.now() + days * 86_400_000) });
   const expires_at = new Date(Date.now() + 20 * 86_400_000).toISOString();
   await server.vault.update(server.caller(), { ...LINEAR, expires_at });
   const datadog = { service_id: 'datadog', credentials: { datadog_api_key: 'a'.repeat(32) } };
@@ -75,6 +72,61 @@ test('what needs attention is listed: expired, soon to expire, incomplete and re
   expect(await attention()).toContain('A request waits for your decision');
   const program = await server.signedIn({ scopes: ['credentials:read'] });
   expect((await program.get('/dashboard')).text).not.toContain('for your decision');
+});
+
+test('credentials that are not used are listed with the reason: expired, rejected, to connect again and to review', async () => {
+  const home = temporaryFolder();
+  const define = (hosts: readonly string[]) => {
+    mkdirSync(join(home, 'services'), { recursive: true });
+    writeFileSync(join(home, 'services', 'intranet.json'), JSON.stringify({ ...INTRANET, hosts }));
+  };
+  define(['intranet.example.com']);
+  const before = await openTestVault(home);
+  await before.vault.update(before.caller(), {
+    service_id: 'intranet',
+    credentials: { token: 'tok-0123456789' },
+  });
+  define(['intranet.example.com', 'another.example.com']);
+  const server = await startPages({ home });
+  const { vault } = server;
+  const caller = server.caller();
+  const store = (service_id: string) =>
+    vault.store(caller, { service_id, credential_type: 'bearer', credential_value: 'token-12345' });
+  const usable = (service_id: string) => vault.uses.find(caller, { service_id });
+  const expires_at = new Date(Date.now() + 1_000).toISOString();
+  await vault.update(caller, { ...LINEAR, expires_at });
+  await store('github');
+  await vault.uses.findings.reject(caller, await usable('github'), 401);
+  await store('spotify');
+  const spotify = await usable('spotify');
+  const token_request = {
+    kind: 'http',
+    method: 'POST',
+    origin: 'https://accounts.spotify.com',
+    path: '/api/token',
+    hash: '',
+    summary: '',
+  } as const;
+  const begun = await vault.uses.tokens.begin(caller, spotify, token_request, '192.0.2.1');
+  if (begun.state !== 'opened') throw new Error(`the refresh is ${begun.state}`);
+  await vault.uses.tokens.requireReconnect(caller, spotify, begun.refresh);
+  await vi.waitFor(
+    async () => expect((await vault.status(caller, { service_id: 'linear' })).status).toBe('expired'),
+    5_000,
+  );
+  const browser = await server.signedIn({ scopes: ['credentials:read'] });
+  const { text } = await browser.get('/dashboard');
+  const [section = ''] = /Needs attention.*?<\/section>/s.exec(text) ?? [];
+  expect(section).toContain('<span class="count">4</span>');
+  for (const [name, reason, state] of [
+    ['Linear', 'It has expired and is not used.', 'Expired'],
+    ['GitHub', 'The service refused the stored values.', 'Rejected'],
+    ['Spotify', 'The provider refused to refresh the access token.', 'Connect again'],
+    ['Intranet', 'It would be sent to another destination.', 'Needs review'],
+  ] as const) {
+    const row = section.split('<li>').find((one) => one.includes(reason)) ?? '';
+    expect([name, row.includes(name), row.includes(state)]).toEqual([name, true, true]);
+  }
 });
 
 test('the stack of the query is shown and gets the credential, and an invisible one does not exist', async () => {
