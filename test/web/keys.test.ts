@@ -152,4 +152,26 @@ describe.skipIf(!CAN_RUN_CHROMIUM)('in Chromium', () => {
       expect(await page.content()).not.toContain(key);
     },
   );
+
+  test('a reload of the page that shows a new or a rotated key shows the list, and repeats nothing', async () => {
+    const server = await startPages();
+    const { page } = await browser.open({});
+    await page.goto(`${server.url}/dashboard/sign-in`);
+    await page.fill('input[name=api_key]', await server.key({ scopes: SCOPES }));
+    await page.click('main button[type=submit]');
+    await page.goto(`${server.url}${PATH}/new`);
+    await page.getByLabel('Name').fill('Laptop');
+    await page.getByRole('button', { name: 'Create key' }).click();
+    await page.getByText('Copy the key now').waitFor();
+    await page.reload();
+    await page.getByRole('link', { name: 'Rotate Laptop' }).waitFor();
+    expect(await page.getByRole('link', { name: 'Rotate Laptop' }).count()).toBe(1);
+    await page.getByRole('link', { name: 'Rotate Laptop' }).click();
+    await page.getByRole('button', { name: 'Rotate key' }).click();
+    await page.getByText('Copy the key now').waitFor();
+    const key = (await page.textContent('main .code code')) ?? '';
+    await page.reload();
+    await page.getByRole('link', { name: 'Rotate Laptop' }).waitFor();
+    expect(await server.vault.api_keys.authenticate(key, 'rest', 'r')).toMatchObject({ user: 'me' });
+  });
 });

@@ -1,5 +1,5 @@
 /**
- * What the pages do better with scripts: show a password, copy, relative times, search as you type, dialogs. Every page works
+ * What the pages do better with scripts: show a password, copy, relative times, search as you type, dialogs, reloads. Every page works
  * without it. Sends nothing but requests for pages of this server, and keeps nothing.
  */
 import { showRelativeTime } from './relative_time.ts';
@@ -9,6 +9,8 @@ document.documentElement.classList.add('js');
 for (const input of document.querySelectorAll<HTMLInputElement>('input[data-reveal]')) addRevealButton(input);
 for (const input of document.querySelectorAll<HTMLInputElement>('input[data-search]')) searchAsYouType(input);
 showRelativeTimes(document);
+const after_post = document.querySelector<HTMLAnchorElement>('a[data-reload]');
+if (after_post) history.replaceState(null, '', after_post.href);
 
 document.addEventListener('click', (event) => {
   const target = event.target instanceof Element ? event.target : undefined;

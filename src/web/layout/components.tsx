@@ -19,11 +19,24 @@ export const Button: FC<ButtonProps> = ({ kind = 'primary', name, value, childre
   </button>
 );
 
-/** With `dialog`, the page of the link opens as a dialog where scripts run; it must be a `ConfirmPage`. */
+/**
+ * With `dialog`, the page of the link opens as a dialog where scripts run; it must be a `ConfirmPage`. With `reload`, a reload
+ * opens the page of the link there, in place of a repeated POST.
+ */
 export const ButtonLink: FC<
-  PropsWithChildren<{ readonly href: string; readonly kind?: Kind; readonly dialog?: boolean }>
-> = ({ href, kind = 'secondary', dialog = false, children }) => (
-  <a class={`button button-${kind}`} href={href} data-dialog={dialog ? '' : undefined}>
+  PropsWithChildren<{
+    readonly href: string;
+    readonly kind?: Kind;
+    readonly dialog?: boolean;
+    readonly reload?: boolean;
+  }>
+> = ({ href, kind = 'secondary', dialog = false, reload = false, children }) => (
+  <a
+    class={`button button-${kind}`}
+    href={href}
+    data-dialog={dialog ? '' : undefined}
+    data-reload={reload ? '' : undefined}
+  >
     {children}
   </a>
 );

@@ -141,7 +141,10 @@ function ownKeyWarning(c: PageContext, { id }: ApiKeyInfo): string {
   return id === c.var.caller.api_key_id ? ' You are signed in with this key, and will be signed out.' : '';
 }
 
-/** The response to the POST itself: a redirect would need the key in a URL, a cookie or a store. */
+/**
+ * The response to the POST itself: a redirect would need the key in a URL, a cookie or a store. `reload`: a repeated POST would
+ * create a second key, or rotate the key that the person has just copied. Without scripts, browsers ask before they repeat it.
+ */
 function showNewKey(c: PageContext, action: 'Created' | 'Rotated', made: NewApiKey): Response {
   return showPage(c, { title: `${action} a key`, section: SECTION }, <NewKey action={action} made={made} />);
 }
@@ -167,7 +170,7 @@ const NewKey: FC<{ readonly action: 'Created' | 'Rotated'; readonly made: NewApi
           <code>KEYHOLD_API_KEY</code>.
         </p>
         <div class="actions">
-          <ButtonLink href={KEYS_PATH} kind="primary">
+          <ButtonLink href={KEYS_PATH} kind="primary" reload>
             I have saved it
           </ButtonLink>
         </div>
@@ -182,8 +185,8 @@ const NotAllowed: FC = () => (
     <div class="empty">
       <h2>This sign-in cannot manage keys</h2>
       <p>
-        The key that you signed in with lacks the scope <code>keys:write</code>. On the machine of the vault,
-        sign in with <Code text="keyhold open" />, or create a key that has the scope:
+        It lacks the scope <code>keys:write</code>. On the machine of the vault, sign in with{' '}
+        <Code text="keyhold open" />, or create a key that has the scope:
       </p>
       <p>
         <Code text="keyhold keys create --scopes credentials:read,keys:write,approvals:decide" />
