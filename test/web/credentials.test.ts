@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { expectAccessible } from '../kit/browser/accessibility.ts';
 import { CAN_RUN_CHROMIUM, startChromium, type TestBrowser } from '../kit/browser/chromium.ts';
 import { type PageServer, startPages } from '../kit/http/page_client.ts';
+import { startUpstream, upstreamEnv } from '../kit/upstream/upstream.ts';
 import { INTRANET } from '../kit/vault/custom_service.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 
@@ -61,6 +62,57 @@ test('a key that is not of a person cannot protect a credential, and sees the re
   expect((await browser.get(path)).text).toContain('message-error');
   expect((await server.vault.status(server.caller(), LINEAR)).protected).toBe(false);
 });
+
+test('a person protects a credential, and what an agent stores then waits on the page of approvals', async () => {
+  const { server, path } = await withCredential();
+  const browser = await server.signedIn({
+    scopes: ['credentials:read', 'credentials:write', 'approvals:decide'],
+  });
+  await browser.get(path);
+  expect((await browser.post(`${path}/protect`, { protected: 'yes' })).location).toBe(path);
+  expect((await browser.get(path)).text).toMatch(/message-success.*Protected\. New values from agents wait/s);
+  const agent = { ...server.caller(), edge: 'mcp' as const };
+  const stored = { ...LINEAR, credentials: { linear_api_key: `lin_api_${'agent1'.repeat(6)}` } };
+  expect(await server.vault.update(agent, stored)).toMatchObject({ status: 'pending_approval' });
+  const [waiting] = await server.vault.approvals.list({ ...server.caller(), edge: 'cli' });
+  expect(waiting).toMatchObject({ kind: 'stored_values', fields: ['linear_api_key'] });
+  const { text } = await browser.get('/dashboard/approvals');
+  expect(text).toContain(`/dashboard/approvals/${waiting?.id}`);
+  expect((await browser.get(path)).text + text).not.toMatch(/agent1|c4n4ry/);
+  await browser.get(path);
+  await browser.post(`${path}/protect`, { protected: '' });
+  expect((await browser.get(path)).text).toContain('No longer protected.');
+  expect((await server.vault.status(server.caller(), LINEAR)).protected).toBe(false);
+});
+
+test.each([
+  { status: 200, result: 'valid', message: 'message-success' },
+  { status: 401, result: 'invalid', message: 'message-error' },
+  { status: 503, result: 'unknown', message: 'message-notice' },
+] as const)(
+  'a test to which the service responds with $status shows that the value is $result, and stays on the page',
+  async ({ status, result, message }) => {
+    const upstream = await startUpstream(['api.github.com'], (_request, response) => {
+      response.writeHead(status, { 'content-type': 'application/json' });
+      response.end(JSON.stringify(status === 200 ? { login: 'octo', id: 1 } : { message: VALUE }));
+    });
+    const server = await startPages({ env: upstreamEnv(temporaryFolder()) });
+    const stored = { service_id: 'github', credential_type: 'bearer', credential_value: VALUE } as const;
+    const { credential_id } = await server.vault.store(server.caller(), stored);
+    const path = `/dashboard/credentials/${credential_id}`;
+    const browser = await server.signedIn();
+    expect((await browser.get(path)).text).toContain('Not tested since');
+    expect((await browser.post(`${path}/test`)).location).toBe(path);
+    expect(upstream.requests.at(-1)?.headers.authorization).toBe(`Bearer ${VALUE}`);
+    const { text } = await browser.get(path);
+    expect(text).toContain(message);
+    expect(text).not.toContain('Not tested since');
+    expect(text).not.toContain(VALUE);
+    expect((await browser.get(path)).text).not.toContain(message);
+    const { last_test } = await server.vault.status(server.caller(), { service_id: 'github' });
+    expect(last_test).toMatchObject({ result });
+  },
+);
 
 test('values are replaced and rotated, and refused ones are not repeated', async () => {
   const { server, path } = await withCredential();
