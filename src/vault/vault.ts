@@ -108,34 +108,36 @@ export class Vault {
   constructor(parts: VaultDependencies) {
     this.#parts = parts;
     this.#guard = new Guard(parts);
-    this.#stacks = new StackRecords(parts);
+    const stacks = new StackRecords(parts);
+    this.#stacks = stacks;
     const lookup = new CredentialLookup(parts);
     const activity = new CredentialActivity(parts);
     this.#activity = activity;
     const valid_keys = new ApiKeySet(parts);
     const pending = new PendingValues(parts, valid_keys);
-    const contents = new StackContents(parts, this.#guard, this.#stacks, lookup, activity, pending);
-    this.stacks = new Stacks(parts, this.#guard, this.#stacks, contents);
-    const writer = new CredentialWriter(parts, this.#guard, this.#stacks, valid_keys, pending);
-    this.uses = new Uses(parts, this.#guard, this.#stacks, lookup, valid_keys, activity, writer);
+    const contents = new StackContents(parts, this.#guard, stacks, lookup, activity, pending);
+    this.stacks = new Stacks(parts, this.#guard, stacks, contents);
+    const writer = new CredentialWriter(parts, this.#guard, stacks, valid_keys, pending);
+    this.uses = new Uses(parts, this.#guard, stacks, lookup, valid_keys, activity, writer);
     this.definitions = new DefinitionApprovals(parts, this.#guard);
-    const access = new AccessRequests(parts, this.#guard, this.#stacks, valid_keys, this.definitions);
+    const access = new AccessRequests(parts, this.#guard, stacks, valid_keys, this.definitions);
     this.#protection = new Protection(parts, this.#guard, writer, pending, this.uses.candidates, access);
     this.#by_service = new CredentialsByService(
       parts,
       this.#guard,
       writer,
-      this.#stacks,
+      stacks,
       contents,
       lookup,
       activity,
       this.#protection,
       this.uses.findings,
     );
-    this.handles = new Handles(parts, this.#guard, this.#stacks, lookup, valid_keys, this.#by_service);
+    this.handles = new Handles(parts, this.#guard, stacks, lookup, valid_keys, this.#by_service);
     this.connections = new ConnectionRequests(
       parts,
       this.#guard,
+      stacks,
       lookup,
       valid_keys,
       this.handles.pending,
@@ -143,28 +145,20 @@ export class Vault {
       this.uses.log,
     );
     const directory = new OrganizationRegistry(parts);
-    this.credentials = new CredentialsById(parts, this.#guard, writer, this.#stacks, directory, activity);
+    this.credentials = new CredentialsById(parts, this.#guard, writer, stacks, directory, activity);
     this.organizations = new Organizations(parts.keys, this.#guard, directory);
     this.api_keys = new ApiKeys(parts, this.#guard, directory, valid_keys);
     this.web_sessions = new WebSessions(parts, this.api_keys.authentication, directory);
     this.use_policies = new UsePolicies(parts, this.#guard, writer);
-    const all = new AllCredentials(parts, this.#guard, this.#stacks);
+    const all = new AllCredentials(parts, this.#guard, stacks);
     this.due_tests = new DueTests(parts, all, lookup, activity);
     this.due_refreshes = new DueRefreshes(parts, all, activity);
-    const destinations = new DestinationApprovals(parts, writer, this.#stacks, directory);
+    const destinations = new DestinationApprovals(parts, writer, stacks, directory);
     const values = new ValueApprovals(parts, writer, pending, valid_keys);
     this.approvals = new Approvals(this.#guard, destinations, this.uses.approvals, values, access);
     this.audit = new AuditReads(parts, this.#guard);
-    this.stack_shares = new StackShares(parts, this.#guard, this.#stacks, directory);
-    this.users = new Users(
-      parts,
-      this.#guard,
-      directory,
-      this.#stacks,
-      contents,
-      this.api_keys,
-      this.stack_shares,
-    );
+    this.stack_shares = new StackShares(parts, this.#guard, stacks, directory);
+    this.users = new Users(parts, this.#guard, directory, stacks, contents, this.api_keys, this.stack_shares);
   }
 
   /** The key that values are sealed to for the caller's organization: 32 bytes in base64. */

@@ -1,10 +1,16 @@
 /** Callbacks and providers that a connection refuses: nothing is stored, and no code or token is in an error or the log. */
 import { describe, expect, test } from 'vitest';
 import type { Caller } from '../../src/contract/caller.ts';
-import { CONNECTION_AGE_MS, CONNECTIONS_PENDING_PER_USER_MAX } from '../../src/contract/limits.ts';
+import {
+  CONNECTION_AGE_MS,
+  CONNECTION_KEPT_MS,
+  CONNECTIONS_PENDING_PER_USER_MAX,
+} from '../../src/contract/limits.ts';
 import { errorOf } from '../kit/outcome.ts';
 import { OIDC_REDIRECT_URI } from '../kit/servers/oidc_provider.ts';
-import type { Handler } from '../kit/upstream/upstream.ts';
+import { type Handler, upstreamEnv } from '../kit/upstream/upstream.ts';
+import { readRowsOfKind } from '../kit/vault/database.ts';
+import { openTestVault } from '../kit/vault/temp_vault.ts';
 import { ACME, setupFake, setupOidc } from './connection_kit.ts';
 import { CLIENT_VALUES } from './oauth_kit.ts';
 
@@ -95,6 +101,22 @@ describe('a callback', () => {
     expect(error).toMatchObject({ code: 'EXPIRED', next: expect.stringContaining('keyhold connect') });
     expect(opened.provider.requests).toEqual([]);
     await expectNothingStored(opened, error);
+  });
+
+  test('an hour after its end is NOT_FOUND, and its record is deleted with the next connection of another process', async () => {
+    const { callback, finish, person, home, advance, vault } = await setupFake(granting);
+    const [used, late] = [await callback(), await callback()];
+    await finish(used);
+    advance(CONNECTION_AGE_MS + CONNECTION_KEPT_MS - 60_000);
+    expect(await errorOf(finish(late))).toMatchObject({ code: 'EXPIRED' });
+    advance(60_000);
+    const now = () => new Date(Date.now() + CONNECTION_AGE_MS + CONNECTION_KEPT_MS);
+    const other = await openTestVault(home, upstreamEnv(home), 'if_new', { now });
+    expect(await readRowsOfKind(home, 'connection')).toHaveLength(2);
+    await other.connections.start(person(), ACME, OIDC_REDIRECT_URI);
+    await expect.poll(async () => (await readRowsOfKind(home, 'connection')).length).toBe(1);
+    for (const url of [used, late]) expect(await errorOf(finish(url))).toMatchObject({ code: 'NOT_FOUND' });
+    expect(await vault.verifyAudit(person())).toMatchObject({ ok: true, findings: [] });
   });
 
   test.each([

@@ -17,6 +17,7 @@ import { definitionDigest } from '../../services/destination.ts';
 import { assertConnectable } from '../../services/oauth/connect.ts';
 import type { ChangePlan, LoadedRow } from '../../store/store.ts';
 import type { ApiKeySet } from '../api_keys/key_set.ts';
+import { isSameRef } from '../approvals/access_record.ts';
 import { newEntry } from '../audit/entry.ts';
 import type { Mutation } from '../credentials/changes.ts';
 import type { CredentialMeta, CredentialRef } from '../credentials/codec.ts';
@@ -30,6 +31,7 @@ import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { Protection } from '../protection/protection.ts';
 import { credentialProtected, isProtectedFrom } from '../protection/rule.ts';
 import { loadedRecord } from '../records/record_codec.ts';
+import type { StackRecords } from '../stacks/repository.ts';
 import { auditedUse } from '../uses/audited_use.ts';
 import type { UseOutcome, UseRequest } from '../uses/use.ts';
 import { changedMeanwhile, USE, type UseLog } from '../uses/use_log.ts';
@@ -73,6 +75,7 @@ export interface OpenedConnection {
 export class ConnectionRequests {
   readonly #parts: VaultDependencies;
   readonly #guard: Guard;
+  readonly #stacks: StackRecords;
   readonly #lookup: CredentialLookup;
   readonly #valid_keys: ApiKeySet;
   readonly #handles: PendingHandles;
@@ -83,6 +86,7 @@ export class ConnectionRequests {
   constructor(
     parts: VaultDependencies,
     guard: Guard,
+    stacks: StackRecords,
     lookup: CredentialLookup,
     valid_keys: ApiKeySet,
     handles: PendingHandles,
@@ -91,6 +95,7 @@ export class ConnectionRequests {
   ) {
     this.#parts = parts;
     this.#guard = guard;
+    this.#stacks = stacks;
     this.#lookup = lookup;
     this.#valid_keys = valid_keys;
     this.#handles = handles;
@@ -113,6 +118,9 @@ export class ConnectionRequests {
     const service = this.#parts.services.get(input.service_id);
     const ref = await requestedRef(this.#guard, caller, service, input);
     const keyring = await this.#guard.authorize(caller, 'credentials:write', ref, 'start_connection');
+    await this.#guard.auditDenials(caller, keyring, 'start_connection', ['NOT_FOUND'], ref, () =>
+      this.#stacks.assertReadable(keyring, ref.user, ref.stack),
+    );
     const meta = await this.#lookup.find(keyring, ref);
     assertConnectable(service, grant, meta?.fields ?? []);
     if (meta === undefined) throw endedConnection('The credential was deleted.');
@@ -123,7 +131,7 @@ export class ConnectionRequests {
     const { bound, needs_review } = reviewDestination(this.#parts, service, meta);
     if (bound === undefined || needs_review) throw needsReview(meta.id);
     const opened = handle === undefined ? undefined : await this.#handles.open(caller, handle, 'connect');
-    if (opened !== undefined && !isSame(opened.ref, ref)) throw otherCredential();
+    if (opened !== undefined && !isSameRef(opened.ref, ref)) throw otherCredential();
     return { keyring, service, ref, meta, destination: bound, handle: opened };
   }
 
@@ -136,17 +144,14 @@ export class ConnectionRequests {
     const { store, codec, records, audit_log, now } = this.#parts;
     await this.#records.assertBelowLimit(keyring, caller.user);
     const id = records.newRandomId();
-    const { stack, service: slug, name } = ref;
     const created = this.#records.create(
       keyring,
       id,
       state,
       {
         ...request,
+        ...ref,
         user: caller.user,
-        stack,
-        service: slug,
-        name,
         credential_id: meta.id,
         definition: definitionDigest(service),
         handle: handle?.found.meta.hash ?? null,
@@ -290,9 +295,4 @@ export class ConnectionRequests {
     if (loaded === undefined || codec.openFound(keyring, loaded.row).id !== id) throw changedMeanwhile();
     return codec.openValues(keyring, loadedRecord(loaded));
   }
-}
-
-function isSame(one: CredentialRef, other: CredentialRef): boolean {
-  const { user, stack, service, name } = other;
-  return one.user === user && one.stack === stack && one.service === service && one.name === name;
 }
