@@ -19,8 +19,9 @@ import type { ValueProducer } from '../use/values/value_producer.ts';
 import type { RootKeySource } from '../vault/keys/root_key.ts';
 import type { CreatePolicy } from '../vault/open_vault.ts';
 import type { Vault } from '../vault/vault.ts';
-import { composeConnections, composeRevocations } from './compose_connections.ts';
+import { composeConnections, composeRevocations, composeTokens } from './compose_connections.ts';
 import { openLogger, type ProcessLog } from './logger.ts';
+import { composeNotifications } from './notify/compose_notifications.ts';
 import { type ClosablePages, composePages } from './pages/compose_pages.ts';
 
 /** The environment: of the command line, of a program that embeds the library, or of a test. */
@@ -65,7 +66,7 @@ export interface App {
   egress(): Promise<Egress>;
   /** Connections to hosts that the operator's settings name, which may be private ones. */
   operatorEgress(): Promise<Egress>;
-  /** Closes all connections of both. */
+  /** Ends deliveries of notifications, and closes all connections of both. */
   closeEgress(): Promise<void>;
 }
 
@@ -78,7 +79,7 @@ export function compose(options: ComposeOptions): App {
     parsed ??= parseSettings(env);
     return parsed;
   };
-  let log: Promise<ProcessLog> | undefined;
+  const log = composeLog(settings);
   const caller = (edge: Edge) => localCaller(edge, newRequestId());
   const egress = composeEgress(env, () => settings().home, own_ports);
   let producer: Promise<ValueProducer> | undefined;
@@ -89,6 +90,8 @@ export function compose(options: ComposeOptions): App {
     return producer;
   };
   const accessTokens = composeTokens(egress.egress, valueProducer, now);
+  const { operatorEgress } = egress;
+  const notifications = composeNotifications({ env, now, home: () => settings().home, operatorEgress, log });
   const testsOf = composeTests(egress.egress, valueProducer, accessTokens, options);
   return {
     settings,
@@ -113,16 +116,14 @@ export function compose(options: ComposeOptions): App {
         isHostAllowed: await hostsOfOperator(env, home),
         references: allowedReferences(env),
         random: systemRandom,
+        notify: await notifications.open(),
         beforeClose: () => accessTokens(vault).idle(),
         revoke: composeRevocations(egress.egress, valueProducer, now),
         verify: async (caller, candidate) => (await testsOf(vault)).values.verify(caller, candidate),
       });
       return vault;
     },
-    async log() {
-      log ??= openLogger(settings().log);
-      return log;
-    },
+    log,
     accessTokens,
     connections: composeConnections(egress.egress, valueProducer, now),
     calls: (vault) => composeCalls(vault, egress.egress, valueProducer, accessTokens(vault)),
@@ -133,6 +134,15 @@ export function compose(options: ComposeOptions): App {
     },
     valueProducer,
     ...egress,
+    closeEgress: () => notifications.close().then(egress.closeEgress),
+  };
+}
+
+function composeLog(settings: App['settings']): App['log'] {
+  let log: Promise<ProcessLog> | undefined;
+  return async () => {
+    log ??= openLogger(settings().log);
+    return log;
   };
 }
 
@@ -166,45 +176,6 @@ function composeCalls(
   return {
     call: async (caller, input) => (await opened()).call(caller, input),
     stream: async (caller, input, signal) => (await opened()).stream(caller, input, signal),
-  };
-}
-
-/** One refresher for each vault, so that all interfaces share its requests. */
-function composeTokens(
-  openEgress: App['egress'],
-  openProducer: App['valueProducer'],
-  now: () => Date,
-): App['accessTokens'] {
-  const made = new WeakMap<Vault, AccessTokens>();
-  const make = (vault: Vault): AccessTokens => {
-    let refresher: Promise<AccessTokens> | undefined;
-    const open = async () => {
-      const [{ TokenRefresher }, egress, values] = await Promise.all([
-        import('../oauth/token_refresher.ts'),
-        openEgress(),
-        openProducer(),
-      ]);
-      return new TokenRefresher({ uses: vault.uses, egress, values, now });
-    };
-    const opened = () => {
-      refresher ??= open();
-      return refresher;
-    };
-    return {
-      // Most credentials have no access token that is refreshed.
-      fresh: async (caller, credential, purpose, before_ms) =>
-        credential.token === undefined
-          ? credential
-          : (await opened()).fresh(caller, credential, purpose, before_ms),
-      replace: async (caller, credential, purpose) =>
-        credential.token === undefined ? undefined : (await opened()).replace(caller, credential, purpose),
-      idle: async () => (await refresher?.catch(() => undefined))?.idle(),
-    };
-  };
-  return (vault) => {
-    const tokens = made.get(vault) ?? make(vault);
-    made.set(vault, tokens);
-    return tokens;
   };
 }
 

@@ -1,6 +1,7 @@
-/** The connections with OAuth of a process. Their parts are loaded by the first one. */
+/** The connections with OAuth of a process, and their access tokens. The parts are loaded by the first one. */
 import type { Connections } from '../contract/connection.ts';
 import type { Egress } from '../egress/egress.ts';
+import type { AccessTokens } from '../use/access_tokens.ts';
 import type { ValueProducer } from '../use/values/value_producer.ts';
 import type { RevokeTokens } from '../vault/oauth/revocations.ts';
 import type { Vault } from '../vault/vault.ts';
@@ -50,5 +51,44 @@ export function composeRevocations(
       openProducer(),
     ]);
     return revokeTokens({ egress, values, now }, caller, credential);
+  };
+}
+
+/** One refresher for each vault, so that all interfaces share its requests. */
+export function composeTokens(
+  openEgress: () => Promise<Egress>,
+  openProducer: () => Promise<ValueProducer>,
+  now: () => Date,
+): (vault: Vault) => AccessTokens {
+  const made = new WeakMap<Vault, AccessTokens>();
+  const make = (vault: Vault): AccessTokens => {
+    let refresher: Promise<AccessTokens> | undefined;
+    const open = async () => {
+      const [{ TokenRefresher }, egress, values] = await Promise.all([
+        import('../oauth/token_refresher.ts'),
+        openEgress(),
+        openProducer(),
+      ]);
+      return new TokenRefresher({ uses: vault.uses, egress, values, now });
+    };
+    const opened = () => {
+      refresher ??= open();
+      return refresher;
+    };
+    return {
+      // Most credentials have no access token that is refreshed.
+      fresh: async (caller, credential, purpose, before_ms) =>
+        credential.token === undefined
+          ? credential
+          : (await opened()).fresh(caller, credential, purpose, before_ms),
+      replace: async (caller, credential, purpose) =>
+        credential.token === undefined ? undefined : (await opened()).replace(caller, credential, purpose),
+      idle: async () => (await refresher?.catch(() => undefined))?.idle(),
+    };
+  };
+  return (vault) => {
+    const tokens = made.get(vault) ?? make(vault);
+    made.set(vault, tokens);
+    return tokens;
   };
 }

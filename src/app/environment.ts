@@ -1,5 +1,12 @@
 /** The environment of the program, without leaving secrets in it for programs that it starts. */
 
+const SECRETS = [
+  'KEYHOLD_PASSPHRASE',
+  'KEYHOLD_API_KEY',
+  'KEYHOLD_OIDC_CLIENT_SECRET',
+  'KEYHOLD_NOTIFY_WEBHOOK_SECRET',
+];
+
 let taken: NodeJS.ProcessEnv | undefined;
 
 /**
@@ -10,6 +17,6 @@ export function takeEnvironment(): NodeJS.ProcessEnv {
   if (taken !== undefined) return taken;
   taken = { ...process.env };
   const [, root_key = ''] = /^\s*env:(\w+)\s*$/.exec(process.env.KEYHOLD_ROOT_KEY ?? '') ?? [];
-  for (const name of ['KEYHOLD_PASSPHRASE', 'KEYHOLD_API_KEY', root_key]) delete process.env[name];
+  for (const name of [...SECRETS, root_key]) delete process.env[name];
   return taken;
 }

@@ -141,3 +141,20 @@ export type PendingApproval = z.infer<typeof PendingApproval>;
 export function describePendingApproval({ fields, command, expires_at }: PendingApproval): string {
   return `The credential is protected, so it is unchanged: the new values (${fields.join(', ')}) wait for a person until ${expires_at}. On the machine of the vault: ${command}`;
 }
+
+/** A request that begins to wait for a person, for notifications. No value, no query or body of a request, and no handle. */
+export interface Waiting {
+  readonly kind: (typeof APPROVAL_KINDS)[number] | 'handle';
+  /** `null`: a handle. */
+  readonly approval_id: string | null;
+  readonly organization: string;
+  /** The user who decides. */
+  readonly user: string;
+  readonly summary: string;
+  /** The agent shows it too. */
+  readonly code: string | null;
+  readonly created_at: string;
+  readonly expires_at: string;
+}
+/** Returns at once, and never throws. */
+export type NotifyPerson = (waiting: Waiting) => void;

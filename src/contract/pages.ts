@@ -17,6 +17,11 @@ export function approvalUrl(base_url: string, id: string): string {
   return `${base_url}/dashboard/approvals/${id}`;
 }
 
+/** The list of what waits for a person. */
+export function approvalsUrl(base_url: string): string {
+  return `${base_url}/dashboard/approvals`;
+}
+
 /** The page on which a person enters the values of a handle. */
 export function handleUrl(base_url: string, handle: string): string {
   return `${base_url}/dashboard/enter/${handle}`;

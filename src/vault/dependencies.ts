@@ -1,4 +1,5 @@
 /** The parts of an open vault that its operations share. */
+import type { NotifyPerson } from '../contract/approval.ts';
 import type { QuotaLimits } from '../contract/limits.ts';
 import type { RandomBytes } from '../crypto/random.ts';
 import type { LoadedSodium } from '../crypto/sodium.ts';
@@ -36,6 +37,8 @@ export interface VaultDependencies {
   readonly quota: QuotaLimits;
   /** Absent: values cannot be tested before they are stored. */
   readonly verify?: VerifyValues | undefined;
+  /** Called after a request that waits for a person was stored. */
+  readonly notify: NotifyPerson;
   /** Revokes the tokens of deleted credentials. */
   readonly revocations: Revocations;
   /** Awaited before the vault is closed. */

@@ -3,6 +3,7 @@
  * creates a key for a vault that has one.
  */
 import { dirname } from 'node:path';
+import type { NotifyPerson } from '../contract/approval.ts';
 import type { Caller } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
 import { DEFAULT_QUOTA, type QuotaLimits } from '../contract/limits.ts';
@@ -61,6 +62,8 @@ export interface OpenVaultOptions {
   readonly quota?: QuotaLimits | undefined;
   /** Default: values cannot be tested before they are stored. */
   readonly verify?: VerifyValues | undefined;
+  /** Default: no person is notified. */
+  readonly notify?: NotifyPerson | undefined;
   /** Default: the tokens of deleted credentials are not revoked. */
   readonly revoke?: RevokeTokens | undefined;
   /** Awaited before the vault is closed: requests whose responses must be stored. */
@@ -104,6 +107,7 @@ export async function openVaultFile(given: OpenVaultOptions): Promise<Vault> {
       quota,
       now,
       verify: parts.verify,
+      notify: parts.notify ?? (() => undefined),
       revocations,
       beforeClose: async () => {
         await parts.beforeClose?.();

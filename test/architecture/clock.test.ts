@@ -8,6 +8,7 @@ import { scanSource } from './scan_source.ts';
 
 /** Files that calculate with or compare timestamps, and what for. */
 const TIMESTAMP_FILES: Readonly<Record<string, string>> = {
+  'src/app/notify/webhook_signature.ts': 'the header webhook-timestamp',
   'src/cli/commands/keys/list.ts': 'a key has expired',
   'src/cli/commands/seal.ts': 'the end of a sealed value',
   'src/cli/terminal/expiry.ts': 'the end of a key or credential is in the future',

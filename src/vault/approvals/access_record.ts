@@ -1,7 +1,7 @@
 /** The record of an access request, its views and its errors. Pure functions. */
 
 import type { AccessRequest } from '../../contract/access_request.ts';
-import { Approval, NO_REQUEST } from '../../contract/approval.ts';
+import { Approval, NO_REQUEST, type Waiting } from '../../contract/approval.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { ACCESS_REQUESTS_PER_USER_MAX } from '../../contract/limits.ts';
 import type { UsePolicy } from '../../contract/use/policy.ts';
@@ -76,6 +76,13 @@ export function describeAccess(
     decided_by: meta.decided_by,
     access: { code: meta.code, base_url, fields: [...fields], use_policy: meta.use_policy },
   } satisfies Approval);
+}
+
+/** For a notification. */
+export function waitingAccess({ id, access, ...approval }: Approval): Waiting {
+  const { organization, user, summary, created_at, expires_at } = approval;
+  const waiting = { kind: 'access_request', approval_id: id, organization, user, summary } as const;
+  return { ...waiting, code: access?.code ?? null, created_at, expires_at: expires_at ?? '' };
 }
 
 export function resultOf({ id, meta }: FoundAccess): AccessRequest {

@@ -40,6 +40,7 @@ import {
   notYours,
   resultOf,
   tooMany,
+  waitingAccess,
 } from './access_record.ts';
 import { noSuchApproval } from './destination_approvals.ts';
 import type { FoundApproval } from './value_approvals.ts';
@@ -125,6 +126,7 @@ export class AccessRequests {
         result: created,
       };
     });
+    if (found === created) this.#parts.notify(waitingAccess(this.#describeFound(found, caller.organization)));
     return resultOf(found);
   }
 

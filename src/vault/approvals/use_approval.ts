@@ -3,7 +3,7 @@
  * whole request; a grant's key is what it covers. Pure functions.
  */
 import { hash } from 'node:crypto';
-import { Approval, type ApprovalChoice } from '../../contract/approval.ts';
+import { Approval, type ApprovalChoice, type Waiting } from '../../contract/approval.ts';
 import type { Caller } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import {
@@ -219,6 +219,16 @@ export function describeUseApproval({ id, meta }: Versioned<UseApproval>, organi
     grant: grant ?? null,
     access: null,
   } satisfies Approval);
+}
+
+/** For a notification: without the query, which may have personal data. */
+export function waitingUse({ id, meta }: Versioned<UseApproval>, organization: string): Waiting {
+  const { user, owner = user, service, target, created_at, expires_at } = meta;
+  const { method, origin = null, path } = target ?? {};
+  const use = origin === null ? `a command with ${service}` : `${method} ${origin}${path ?? ''}`;
+  const summary = `${requester(meta)} requests ${shortened(use, USE_SUMMARY_SHOWN_MAX_CHARACTERS)}`;
+  const waiting = { kind: 'request', approval_id: id, organization, user: owner, summary } as const;
+  return { ...waiting, code: null, created_at, expires_at };
 }
 
 /** The interface, and the API key and the client as far as known. */

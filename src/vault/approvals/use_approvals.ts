@@ -23,6 +23,7 @@ import {
   newApproval,
   requestBinding,
   type UseApproval,
+  waitingUse,
 } from './use_approval.ts';
 
 type Found = Versioned<UseApproval>;
@@ -35,7 +36,7 @@ export interface PermittedUse {
 
 export type UseDecision = ApprovalChoice | 'deny';
 
-type Parts = Pick<VaultDependencies, 'store' | 'records' | 'audit_log' | 'now'>;
+type Parts = Pick<VaultDependencies, 'store' | 'records' | 'audit_log' | 'notify' | 'now'>;
 
 export class UseApprovals {
   readonly #parts: Parts;
@@ -185,9 +186,11 @@ export class UseApprovals {
     }
     const new_id = records.newRandomId();
     const binding = requestBinding(use);
-    return store.change([{ index: this.#records.indexOf(keyring, [binding]) }], ([loaded]) => {
+    const reads = [{ index: this.#records.indexOf(keyring, [binding]) }];
+    const { found, is_new } = await store.change(reads, ([loaded]) => {
       const known = this.#records.openOwn(keyring, loaded?.row);
-      if (known !== undefined && !this.#isExpired(known)) return { batch: NO_WRITES, result: known };
+      if (known !== undefined && !this.#isExpired(known))
+        return { batch: NO_WRITES, result: { found: known, is_new: false } };
       // An expired record of the same request is used again.
       const before = {
         id: loaded === undefined ? new_id : idText(loaded.row.id),
@@ -201,8 +204,11 @@ export class UseApprovals {
       const others = expired.filter(({ id }) => id !== before.id).map(removal);
       const entry = newEntry(caller, 'request_use', now(), factsOf(created));
       const writes = [...others, this.#put(keyring, created)];
-      return { batch: { writes, audit: [audit_log.append(keyring, entry)] }, result: created };
+      const batch = { writes, audit: [audit_log.append(keyring, entry)] };
+      return { batch, result: { found: created, is_new: true } };
     });
+    if (is_new) this.#parts.notify(waitingUse(found, caller.organization));
+    return found;
   }
 
   #put(keyring: OrganizationKeyring, { id, revision, meta }: Found): RecordWrite {

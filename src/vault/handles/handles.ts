@@ -96,7 +96,14 @@ export class Handles {
       return { batch: { writes: [this.#records.create(keyring, id, meta)], audit }, result: undefined };
     });
     this.#records.sweep(keyring);
-    const { code, expires_at } = meta;
+    const { code, created_at, expires_at } = meta;
+    // On the web, a person made it and is at the page.
+    if (caller.edge !== 'web') {
+      const { organization, user } = caller;
+      const summary = `an agent requests values for ${service.name}: ${fields.join(', ')}`;
+      const waiting = { kind: 'handle', approval_id: null, organization, user, summary } as const;
+      this.#parts.notify({ ...waiting, code, created_at, expires_at });
+    }
     const credential_id = present?.id ?? null;
     return { handle, code, expires_at, service_name: service.name, credential_id, fields };
   }

@@ -63,7 +63,7 @@ export interface RelatedWrites {
   audit?(): Batch['audit'];
 }
 
-type Parts = Pick<VaultDependencies, 'store' | 'codec' | 'records' | 'audit_log' | 'now'>;
+type Parts = Pick<VaultDependencies, 'store' | 'codec' | 'records' | 'audit_log' | 'notify' | 'now'>;
 
 export class PendingValues {
   readonly #parts: Parts;
@@ -143,6 +143,16 @@ export class PendingValues {
       return { batch: { writes, audit: [audit_log.append(keyring, entry)] }, result: created };
     });
     if (nonces.length > 0) this.#nonces.sweep(keyring);
+    this.#parts.notify({
+      kind: 'stored_values',
+      approval_id: created.id,
+      organization: caller.organization,
+      user: ref.user,
+      summary: `new values for ${ref.service}: ${meta.fields.join(', ')}`,
+      code: null,
+      created_at: meta.requested_at,
+      expires_at: meta.expires_at,
+    });
     return result;
   }
 
