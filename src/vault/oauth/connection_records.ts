@@ -3,6 +3,8 @@
  * 10.12): the vault does not keep the state itself. Knows their ends and deletes the ones that have ended.
  */
 import { hash } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
+import type { Destination } from '../../contract/destination.ts';
 import { VaultError } from '../../contract/errors.ts';
 import {
   CONNECTION_AGE_MS,
@@ -11,7 +13,7 @@ import {
 } from '../../contract/limits.ts';
 import { msUntil, timestampAfter } from '../../contract/timestamp.ts';
 import type { LoadedRow, RecordWrite, RowRead } from '../../store/store.ts';
-import type { CredentialRef } from '../credentials/codec.ts';
+import type { CredentialMeta, CredentialRef } from '../credentials/codec.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { EntityRepository, removal, type Versioned } from '../records/entity_repository.ts';
@@ -27,6 +29,8 @@ export interface ConnectionMeta extends Omit<CredentialRef, 'user'> {
   /** The user who started it, and who may end it. */
   readonly user: string;
   readonly credential_id: string;
+  /** Of the credential when it was started. */
+  readonly destination?: Destination | undefined;
   /** Digest of the definition of the service: it decides where the code is sent. */
   readonly definition: string;
   /** RFC 7636, section 4.1; `null`: the provider does not know PKCE. */
@@ -124,6 +128,14 @@ export class ConnectionRecords {
   }
 }
 
+type Target = Pick<CredentialMeta, 'id' | 'destination'>;
+
+/** Whether it is the same credential, with the same destination. */
+export function isSameTarget(one: Target, other: Target): boolean {
+  const sentTo = ({ destination }: Target) => destination && [destination.origins, destination.fields];
+  return one.id === other.id && isDeepStrictEqual(sentTo(one), sentTo(other));
+}
+
 function hashOf(state: string): string {
   return hash('sha256', state, 'base64url');
 }
@@ -140,6 +152,10 @@ export function endedConnection(message: string): VaultError {
   return new VaultError('EXPIRED', `${message} Nothing was stored by this request. ${AGAIN}`, {
     next: AGAIN,
   });
+}
+
+export function otherTarget(): VaultError {
+  return endedConnection('The credential was deleted, renamed or replaced, or its destination has changed.');
 }
 
 export function tooManyConnections(): VaultError {

@@ -40,8 +40,10 @@ import {
   ConnectionRecords,
   endedConnection,
   type FoundConnection,
+  isSameTarget,
   needsReview,
   otherCredential,
+  otherTarget,
   unknownConnection,
 } from './connection_records.ts';
 import type { ObtainedTokens } from './credential_tokens.ts';
@@ -153,6 +155,7 @@ export class ConnectionRequests {
         ...ref,
         user: caller.user,
         credential_id: meta.id,
+        destination: meta.destination,
         definition: definitionDigest(service),
         handle: handle?.found.meta.hash ?? null,
       },
@@ -168,7 +171,7 @@ export class ConnectionRequests {
       const audit = [audit_log.append(keyring, newEntry(caller, 'start_connection', now(), facts))];
       return {
         batch: { writes: [created.write], audit },
-        result: this.#openSame(keyring, meta.id, loaded),
+        result: this.#openSame(keyring, meta, loaded),
       };
     });
     this.#records.sweep(keyring);
@@ -190,13 +193,14 @@ export class ConnectionRequests {
       throw unknownConnection();
     }
     this.#records.assertPending(request);
-    const { service: service_id, stack: stack_id, name, definition, credential_id, handle } = request.meta;
+    const { service: service_id, stack: stack_id, name, definition, handle } = request.meta;
+    const { credential_id: id, destination } = request.meta;
     const input = { service_id, stack_id, name: name ?? undefined };
     const hash = handle === null ? undefined : { hash: handle };
     const target = await this.find(caller, input, 'authorization_code', hash);
     if (definitionDigest(target.service) !== definition)
       throw endedConnection('The definition of the service has changed.');
-    if (target.meta.id !== credential_id) throw endedConnection('The credential was replaced.');
+    if (!isSameTarget(target.meta, { id, destination })) throw otherTarget();
     return { ...target, request };
   }
 
@@ -223,7 +227,7 @@ export class ConnectionRequests {
       const [key_set] = others.splice(0, key_reads.length);
       this.#valid_keys.assertNotRevoked(caller, keyring, key_set);
       const writes = request === undefined ? [] : [this.#records.end(keyring, others[0], 'used')];
-      const values = this.#openSame(keyring, meta.id, loaded);
+      const values = this.#openSame(keyring, meta, loaded);
       const { id: credential_id, fields, revision } = meta;
       const entry = newEntry(caller, USE.action, now(), { ref, credential_id, fields, revision, use });
       return { batch: { writes, audit: [audit_log.append(keyring, entry)] }, result: values };
@@ -254,7 +258,8 @@ export class ConnectionRequests {
 
   /**
    * Writes the tokens in place of the present ones, and completes the handle, in one transaction. All else of the credential
-   * stays. Throws as `update`, and EXPIRED if the credential was deleted or renamed, or the handle has ended.
+   * stays. Throws as `update`, and EXPIRED if the credential was deleted, renamed or has another destination, or the handle has
+   * ended.
    */
   async save(
     caller: Caller,
@@ -264,7 +269,8 @@ export class ConnectionRequests {
     const { access_token_field, refresh_token_field = '' } = service.oauth ?? {};
     const obtained_at = formatTimestamp(this.#parts.now());
     const change: Mutation = (current) => {
-      if (current?.meta.id !== before.id) throw endedConnection('The credential was deleted or renamed.');
+      // Also a destination that changed since: the person permitted access for the one before.
+      if (current === undefined || !isSameTarget(current.meta, before)) throw otherTarget();
       const kept = [...current.values()].filter(
         // A refresh token of the connection before may be of another account.
         ([id]) => id !== access_token_field && id !== refresh_token_field,
@@ -285,14 +291,15 @@ export class ConnectionRequests {
     return meta;
   }
 
-  /** Throws CONFLICT if the credential is another one than was found. */
+  /** Throws CONFLICT if the credential is another one than was found, or has another destination. */
   #openSame(
     keyring: OrganizationKeyring,
-    id: string,
+    found: CredentialMeta,
     loaded: LoadedRow | undefined,
   ): ReadonlyMap<string, Secret> {
     const { codec } = this.#parts;
-    if (loaded === undefined || codec.openFound(keyring, loaded.row).id !== id) throw changedMeanwhile();
+    if (loaded === undefined || !isSameTarget(codec.openFound(keyring, loaded.row), found))
+      throw changedMeanwhile();
     return codec.openValues(keyring, loadedRecord(loaded));
   }
 }
