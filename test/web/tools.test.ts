@@ -56,6 +56,27 @@ test('the page of every built-in service has a control for each of its fields', 
   }
 });
 
+test('browsers compile the pattern of each control, which matches the example of the field', async () => {
+  const server = await startPages();
+  const browser = await server.signedIn();
+  let count = 0;
+  for (const { slug, fields } of server.vault.services.list()) {
+    if (!fields.some(({ secret, pattern }) => !secret && pattern !== undefined)) continue;
+    const { text } = await browser.get(`/dashboard/tools/${slug}`);
+    for (const [control] of text.matchAll(/<input[^>]* pattern="[^>]*>/g)) {
+      const [, field_id] = / name="value\.([^"]+)"/.exec(control) ?? [];
+      const [, pattern = ''] = / pattern="([^"]*)"/.exec(control) ?? [];
+      const whole = new RegExp(`^(?:${pattern.replaceAll('&amp;', '&')})$`, 'v');
+      const { example = '' } = fields.find((field) => field.field_id === field_id) ?? {};
+      for (const value of example === '' ? [] : [example, ` ${example} `])
+        expect([slug, field_id, value, whole.test(value)]).toEqual([slug, field_id, value, true]);
+      expect([slug, field_id, whole.test('not valid/')]).toEqual([slug, field_id, false]);
+      count++;
+    }
+  }
+  expect(count).toBeGreaterThan(20);
+});
+
 test('refused values are shown beside their field and never repeated, and nothing is stored', async () => {
   const server = await startPages();
   const browser = await server.signedIn();

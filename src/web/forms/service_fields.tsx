@@ -56,6 +56,16 @@ export function hasFileField(fields: readonly FieldDefinition[]): boolean {
   return fields.some(({ multiline }) => multiline === true);
 }
 
+/**
+ * The pattern for an HTML control. Browsers compile it with the `v` flag, under which `-` at the end of a class and `/` in it
+ * must be escaped; they ignore an invalid pattern, and the server validates each value anyway. Blanks around a value are accepted,
+ * as the server removes them; both compare the whole value, so the anchors of the pattern are not needed.
+ */
+function browserPattern(pattern: string): string {
+  const escaped = pattern.replace(/(?<!\\)(?:-(?=\])|\/)/g, '\\$&');
+  return `\\s*(?:${escaped.replace(/^\^|(?<!\\)\$$/g, '')})\\s*`;
+}
+
 export const ValueField: FC<{
   readonly field: FieldDefinition;
   readonly required: boolean;
@@ -109,7 +119,7 @@ export const ValueField: FC<{
       reveal={secret}
       placeholder={example ?? field.default ?? ''}
       // A reference to a value elsewhere, which a secret can be, matches no pattern.
-      pattern={secret ? undefined : field.pattern}
+      pattern={secret || field.pattern === undefined ? undefined : browserPattern(field.pattern)}
       title={secret || example === undefined ? undefined : `A value such as ${example}`}
       autocomplete={secret ? 'new-password' : 'off'}
     />
