@@ -27,6 +27,16 @@ export type {
   UseCounts,
 } from '../contract/audit.ts';
 export type {
+  ConnectDescription,
+  Connected,
+  ConnectField,
+  ConnectGrant,
+  ConnectInput,
+  DeviceState,
+  StartedConnection,
+  StartedDevice,
+} from '../contract/connection.ts';
+export type {
   CredentialStatus,
   CredentialStatusInput,
   CredentialSummary,

@@ -1,6 +1,13 @@
-/** The methods of the client that involve a person: enter values, decide on access and on approvals. */
+/** The methods of the client that involve a person: enter values, connect with OAuth, decide on access and on approvals. */
 import type { AccessRequest, RequestAccessInput } from '../contract/access_request.ts';
 import type { Approval, ApprovalChoiceInput, ApprovalList } from '../contract/approval.ts';
+import type {
+  ConnectDescription,
+  ConnectInput,
+  DeviceState,
+  StartedConnection,
+  StartedDevice,
+} from '../contract/connection.ts';
 import type { CredentialStatusInput } from '../contract/credential.ts';
 import {
   HANDLE_PATTERN,
@@ -57,6 +64,30 @@ export class PersonClient implements PersonRequests {
       query: input,
     });
     return access_request;
+  }
+
+  /** How a person connects a service with OAuth, and which fields are stored before. */
+  async describeConnection(input: Omit<ConnectInput, 'scopes'>): Promise<ConnectDescription> {
+    return this.#server.call('grants', 'GET', '/v1/connections', { query: input });
+  }
+
+  /**
+   * Starts a connection. Open `authorization_url` in the browser of the person, who is signed in on the pages as the same user;
+   * then poll with `getCredentialStatus`. INVALID_INPUT if a required field has no value.
+   */
+  async startConnection(input: ConnectInput): Promise<StartedConnection> {
+    return this.#server.call('authorization_url', 'POST', '/v1/connections', { body: input });
+  }
+
+  /** Starts a connection with a code, which the person enters at `verification_uri`. Throws as `startConnection`. */
+  async startDeviceConnection(input: ConnectInput): Promise<StartedDevice> {
+    return this.#server.call('user_code', 'POST', '/v1/connections/device', { body: input });
+  }
+
+  /** Whether the person has entered the code. NOT_FOUND unless it was started with the same API key. */
+  async getDeviceConnection(device_id: string): Promise<DeviceState> {
+    const id = validId(device_id, 'device_id must be the id that startDeviceConnection returned.');
+    return this.#server.call('state', 'GET', `/v1/connections/device/${id}`);
   }
 
   /** Approvals, newest first, 100 at most: by default those that wait for a decision. Needs a key with `approvals:decide`. */

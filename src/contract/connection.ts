@@ -4,7 +4,7 @@
  */
 import * as z from 'zod';
 import { type Caller, DEFAULT_STACK } from './caller.ts';
-import { CredentialName, type CredentialState, ServiceId, StackId } from './credential.ts';
+import { CREDENTIAL_STATES, CredentialName, ServiceId, StackId } from './credential.ts';
 
 /** RFC 6749, section 3.3: visible ASCII characters without quotes and backslashes. */
 const OAuthScope = z
@@ -26,70 +26,77 @@ export const CONNECT_GRANTS = ['authorization_code', 'device_code'] as const;
 export type ConnectGrant = (typeof CONNECT_GRANTS)[number];
 
 /** A value that is stored before a connection, such as the client id: entered and updated like every value. */
-export interface ConnectField {
-  readonly field_id: string;
+const ConnectField = z.strictObject({
+  field_id: z.string(),
   /** `start` and `startDevice` refuse without it. */
-  readonly required: boolean;
-  readonly added: boolean;
-}
+  required: z.boolean(),
+  added: z.boolean(),
+});
+export type ConnectField = z.infer<typeof ConnectField>;
 
-export interface ConnectDescription {
+export const ConnectDescription = z.strictObject({
   /** The slug. */
-  readonly service_id: string;
-  readonly service_name: string;
+  service_id: z.string(),
+  service_name: z.string(),
   /** Never empty. */
-  readonly grants: readonly ConnectGrant[];
+  grants: z.array(z.enum(CONNECT_GRANTS)),
   /** In the order of the definition. */
-  readonly fields: readonly ConnectField[];
-  readonly scopes: readonly string[];
+  fields: z.array(ConnectField),
+  scopes: z.array(z.string()),
   /** Where the browser of the person is sent to; `null`: not with an authorization code, or it depends on a field. */
-  readonly authorization_origin: string | null;
-  readonly status: CredentialState;
-}
+  authorization_origin: z.string().nullable(),
+  status: z.enum(CREDENTIAL_STATES),
+});
+export type ConnectDescription = z.infer<typeof ConnectDescription>;
 
-export interface StartedConnection {
+export const StartedConnection = z.strictObject({
   /** For the browser of the person only: it has the state of RFC 6749. Never logged. */
-  readonly authorization_url: string;
-  readonly expires_at: string;
-}
+  authorization_url: z.string(),
+  expires_at: z.string(),
+});
+export type StartedConnection = z.infer<typeof StartedConnection>;
 
-export interface StartedDevice {
+export const StartedDevice = z.strictObject({
   /** For `deviceState`. */
-  readonly device_id: string;
+  device_id: z.string(),
   /** The person enters it at `verification_uri`. */
-  readonly user_code: string;
-  readonly verification_uri: string;
+  user_code: z.string(),
+  verification_uri: z.string(),
   /** With the code in it. */
-  readonly verification_uri_complete: string | null;
-  readonly expires_at: string;
+  verification_uri_complete: z.string().nullable(),
+  expires_at: z.string(),
   /** Between two calls of `deviceState`. */
-  readonly interval_ms: number;
-}
+  interval_ms: z.int(),
+});
+export type StartedDevice = z.infer<typeof StartedDevice>;
 
 /** A credential with new tokens. */
-export interface Connected {
-  readonly credential_id: string;
+export const Connected = z.strictObject({
+  credential_id: z.string(),
   /** The slug. */
-  readonly service_id: string;
-  readonly service_name: string;
-  readonly stack_id: string;
-  readonly name: string | null;
+  service_id: z.string(),
+  service_name: z.string(),
+  stack_id: z.string(),
+  name: z.string().nullable(),
   /** Requested scopes that the provider did not grant; empty also if the response does not list scopes. */
-  readonly missing_scopes: readonly string[];
+  missing_scopes: z.array(z.string()),
   /** Whether the provider returned a refresh token. Without one, the person connects again when the access token ends. */
-  readonly is_refreshable: boolean;
+  is_refreshable: z.boolean(),
   /** When the access token ends; `null`: unknown. */
-  readonly expires_at: string | null;
+  expires_at: z.string().nullable(),
   /** Whether an agent waits for it with a handle, which is done now. */
-  readonly completes_handle: boolean;
-}
+  completes_handle: z.boolean(),
+});
+export type Connected = z.infer<typeof Connected>;
 
 /** `failed`: `message` has the reason and the next step. */
-export type DeviceState =
-  | { readonly state: 'pending'; readonly device: StartedDevice }
-  | { readonly state: 'declined' | 'expired' }
-  | { readonly state: 'connected'; readonly connected: Connected }
-  | { readonly state: 'failed'; readonly message: string };
+export const DeviceState = z.discriminatedUnion('state', [
+  z.strictObject({ state: z.literal('pending'), device: StartedDevice }),
+  z.strictObject({ state: z.enum(['declined', 'expired']) }),
+  z.strictObject({ state: z.literal('connected'), connected: Connected }),
+  z.strictObject({ state: z.literal('failed'), message: z.string() }),
+]);
+export type DeviceState = z.infer<typeof DeviceState>;
 
 /** The command with which a person connects a credential. Names are quoted for a shell. */
 export function connectCommand(
@@ -125,6 +132,6 @@ export interface Connections {
   finish(caller: Caller, parameters: URLSearchParams): Promise<Connected>;
   /** Starts a device code grant. This process polls the provider in the background until then. */
   startDevice(caller: Caller, input: ConnectInput, handle?: string): Promise<StartedDevice>;
-  /** NOT_FOUND for another user, another process, and an hour after the end. */
+  /** NOT_FOUND for another user or API key, another process, and an hour after the end. */
   deviceState(caller: Caller, device_id: string): Promise<DeviceState>;
 }

@@ -56,9 +56,9 @@ export class ServiceConnections implements Connections {
     return {
       service_id: service.slug,
       service_name: service.name,
-      grants,
-      fields: connectFields(service, grant, stored),
-      scopes: scopes ?? all,
+      grants: [...grants],
+      fields: [...connectFields(service, grant, stored)],
+      scopes: [...(scopes ?? all)],
       authorization_origin:
         authority === undefined || authority.includes('{') ? null : `https://${authority}`,
       status: status.status,
@@ -134,6 +134,7 @@ export class ServiceConnections implements Connections {
   }
 
   async deviceState(caller: Caller, device_id: string): Promise<DeviceState> {
+    await this.#parts.vault.connections.assertMayRead(caller);
     return this.#devices.state(caller, device_id);
   }
 

@@ -31,6 +31,8 @@ import { TokenRequestError } from './token_request_error.ts';
 interface Device {
   /** Organization and user. */
   readonly owner: string;
+  /** Of the caller that started it; the only one that may see the state. */
+  readonly api_key_id: string | undefined;
   /** `undefined`: the provider has not returned a code yet. */
   state: DeviceState | undefined;
 }
@@ -68,7 +70,7 @@ export class DeviceConnections {
     );
     if (waiting.length >= CONNECTIONS_PENDING_PER_USER_MAX) throw tooManyConnections();
     const device_id = randomUUID();
-    const device: Device = { owner, state: undefined };
+    const device: Device = { owner, api_key_id: caller.api_key_id, state: undefined };
     this.#devices.set(device_id, device);
     try {
       return await this.#start(caller, input, handle, device_id, device);
@@ -80,7 +82,8 @@ export class DeviceConnections {
 
   state(caller: Caller, device_id: string): DeviceState {
     const device = this.#devices.get(device_id);
-    if (device?.state === undefined || device.owner !== ownerOf(caller)) throw unknownConnection();
+    const is_own = device?.owner === ownerOf(caller) && device.api_key_id === caller.api_key_id;
+    if (device?.state === undefined || !is_own) throw unknownConnection();
     return device.state;
   }
 

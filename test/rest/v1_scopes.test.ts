@@ -21,7 +21,9 @@ const STACK = '/v1/stacks/default';
 const LINEAR = `${STACK}/servers/linear`;
 const VALUE = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' };
 const HANDLE = { handle: 'AAAAAAAAAAAAAAAAAAAAAA' };
-const APPROVAL = '/v1/approvals/8f14e45f-ceea-467f-9575-0d0e7ad4a1c2';
+const CONNECT = { service_id: 'github' };
+const UUID = '8f14e45f-ceea-467f-9575-0d0e7ad4a1c2';
+const APPROVAL = `/v1/approvals/${UUID}`;
 const DRY_RUN = { path: '/graphql', dry_run: true };
 /** Placeholder for the id of another key of the same user, which `keys:write` allows to rotate and revoke. */
 const KEY_ID = 'OWN_KEY';
@@ -144,6 +146,11 @@ const RULES: readonly Rule[] = [
     body: { service_id: 'github', reason: 'r' },
   },
   { request: 'GET /v1/access-requests?service_id=github', scope: 'credentials:read' },
+  // Without a stored client id.
+  { request: 'POST /v1/connections', scope: 'credentials:write', body: CONNECT, allowed_status: 400 },
+  { request: 'POST /v1/connections/device', scope: 'credentials:write', body: CONNECT, allowed_status: 400 },
+  { request: 'GET /v1/connections?service_id=github', scope: 'credentials:read' },
+  { request: `GET /v1/connections/device/${UUID}`, scope: 'credentials:read', allowed_status: 404 },
   { request: 'GET /v1/approvals', scope: 'approvals:decide' },
   { request: `GET ${APPROVAL}`, scope: 'approvals:decide', allowed_status: 404 },
   { request: `POST ${APPROVAL}/approve`, scope: 'approvals:decide', allowed_status: 404 },

@@ -29,6 +29,7 @@ describe('every operation of the vault', () => {
       ...methods(vault.use_policies, 'use_policies.'),
       ...methods(vault.approvals, 'approvals.'),
       ...methods(vault.handles, 'handles.'),
+      ...methods(vault.connections, 'connections.'),
       ...methods(vault.approvals.access, 'approvals.access.'),
     ];
     // Operations without a caller: they read and write no record of a user.
@@ -50,7 +51,11 @@ describe('every operation of the vault', () => {
       // For the signature of an interface.
       'handles.requestStateKey',
       // Of approvals, which were authorized.
-      ...['accept', 'acceptedPolicy', 'deny', 'find', 'list'].map((name) => `approvals.access.${name}`),
+      ...['accept', 'acceptedPolicy', 'deny', 'find', 'list', 'listDecided'].map(
+        (name) => `approvals.access.${name}`,
+      ),
+      // Of connections that were found.
+      ...['create', 'begin', 'end', 'save'].map((name) => `connections.${name}`),
       // Public.
       'sealingKey',
     ];

@@ -4,6 +4,7 @@ import { codedError, codedInvalid } from '../openapi/responses.ts';
 import { registerAccessRequests } from './access_requests.ts';
 import { registerApprovals } from './approvals.ts';
 import { registerAudit } from './audit.ts';
+import { registerConnections } from './connections.ts';
 import { registerCredentials } from './credentials.ts';
 import { registerHandles } from './handles.ts';
 import { registerMe } from './me.ts';
@@ -19,6 +20,7 @@ export const keyhold: Dialect = {
   register(app, parts) {
     registerCredentials(app, parts);
     registerHandles(app, parts);
+    registerConnections(app, parts);
     registerAccessRequests(app, parts);
     registerApprovals(app, parts);
     registerServices(app, parts);

@@ -106,10 +106,7 @@ export class ConnectionRequests {
     this.#records = new ConnectionRecords(parts);
   }
 
-  /**
-   * The credential to connect, which has the client id and all else that is entered before. Throws as `Connections.start`,
-   * and FORBIDDEN for a credential that the caller must not change.
-   */
+  /** The credential to connect. Throws as `Connections.start`, and FORBIDDEN for one that the caller must not change. */
   async find(
     caller: Caller,
     raw: ConnectInput,
@@ -135,6 +132,11 @@ export class ConnectionRequests {
     const opened = handle === undefined ? undefined : await this.#handles.open(caller, handle, 'connect');
     if (opened !== undefined && !isSameRef(opened.ref, ref)) throw otherCredential();
     return { keyring, service, ref, meta, destination: bound, handle: opened };
+  }
+
+  /** Throws FORBIDDEN for a caller that may not see how a connection ends. */
+  async assertMayRead(caller: Caller): Promise<void> {
+    await this.#guard.authorize(caller, 'credentials:read', NO_SINGLE_STACK);
   }
 
   /** Creates the record that the callback is recognized by. Returns the values that are not secret. */

@@ -6,6 +6,7 @@ import { openTenants, type Tenants } from './tenants.ts';
 
 export const LINEAR = { service_id: 'linear' };
 const OPENAI = { service_id: 'openai' };
+const CONNECTED = { service_id: 'slack' };
 export const VALUES = { ...LINEAR, credentials: { linear_api_key: 'v' } };
 export const NEW = { ...VALUES, credential_type: 'bearer' } as const;
 export const BEARER = { ...LINEAR, credential_type: 'bearer', credential_value: 'v' } as const;
@@ -46,6 +47,8 @@ export interface OperationFixtures {
   readonly grant: string;
   /** Id of an access request of ann. */
   readonly access: string;
+  /** State of a connection of ann that waits, with the credential of Slack. */
+  readonly state: string;
 }
 
 /** Creates the stacks `default` and `work` of ann, each with a credential for Linear and Notion. */
@@ -73,7 +76,17 @@ export async function createOperationFixtures(): Promise<OperationFixtures> {
   await vault.stack_shares.share(ann, shared, { unit: 'default', role: 'use' });
   await vault.organizations.createUnit(admin, 'sales');
   const { handle } = await vault.handles.create(ann, { ...LINEAR, credential_type: 'bearer' });
-  return { tenants, ann, admin, credential: id, key, usable, approval, grant, access, shared, handle };
+  const state = await startConnection(tenants, ann);
+  return { tenants, ann, admin, credential: id, key, usable, approval, grant, access, state, shared, handle };
+}
+
+async function startConnection({ vault }: Tenants, ann: Caller): Promise<string> {
+  await vault.update(ann, { ...CONNECTED, credentials: { slack_client_id: 'v', slack_client_secret: 'v' } });
+  const state = 's'.repeat(43);
+  const request = { state, code_verifier: null, redirect_uri: 'http://127.0.0.1/callback', scopes: [] };
+  const found = await vault.connections.find(ann, CONNECTED, 'authorization_code');
+  await vault.connections.create(ann, found, request);
+  return state;
 }
 
 async function requestApproval({ vault }: Tenants, ann: Caller, request: UseRequest): Promise<string> {
@@ -171,6 +184,7 @@ export const OPERATIONS: readonly OperationCase[] = [
     ({ tenants: { vault }, credential }, me) => vault.credentials.reveal(me, credential),
   ],
   ['stacks.list', 'credentials:read', null, ({ tenants: { vault } }, me) => vault.stacks.list(me)],
+  ['stacks.names', 'credentials:read', null, ({ tenants: { vault } }, me) => vault.stacks.names(me)],
   ['stacks.get', 'credentials:read', null, ({ tenants: { vault } }, me) => vault.stacks.get(me, 'work')],
   [
     'stacks.requireService',
@@ -376,6 +390,24 @@ export const OPERATIONS: readonly OperationCase[] = [
     ({ tenants: { vault }, handle }, me) => vault.handles.decline(me, handle),
   ],
   [
+    'connections.find',
+    'credentials:write',
+    'start_connection',
+    ({ tenants: { vault } }, me) => vault.connections.find(me, CONNECTED, 'authorization_code'),
+  ],
+  [
+    'connections.byState',
+    'credentials:write',
+    'connect',
+    ({ tenants: { vault }, state }, me) => vault.connections.byState(me, state),
+  ],
+  [
+    'connections.assertMayRead',
+    'credentials:read',
+    null,
+    ({ tenants: { vault } }, me) => vault.connections.assertMayRead(me),
+  ],
+  [
     'approvals.access.request',
     'credentials:use',
     'request_access',
@@ -398,6 +430,12 @@ export const OPERATIONS: readonly OperationCase[] = [
     'approvals:decide',
     'approve_destination',
     ({ tenants: { vault } }, me) => vault.approvals.listDecided(personOf(me), 'all'),
+  ],
+  [
+    'approvals.listRequests',
+    'approvals:decide',
+    'approve_destination',
+    ({ tenants: { vault } }, me) => vault.approvals.listRequests(personOf(me)),
   ],
   [
     'approvals.listOf',

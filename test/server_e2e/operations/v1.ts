@@ -104,6 +104,29 @@ const KEYHOLD_ROWS: Rows = {
       path: `/v1/access-requests${inQuery({ service_id: 'github', stack_id })}`,
     }),
   },
+  'GET /v1/connections': {
+    scopes: ['credentials:read'],
+    request: ({ stack_id }) => ({
+      path: `/v1/connections${inQuery({ service_id: 'github', stack_id })}`,
+    }),
+  },
+  // No client id is stored.
+  'POST /v1/connections': {
+    scopes: ['credentials:write'],
+    status: 400,
+    request: ({ stack_id }) => ({ path: '/v1/connections', body: { service_id: 'github', stack_id } }),
+  },
+  'POST /v1/connections/device': {
+    scopes: ['credentials:write'],
+    status: 400,
+    request: ({ stack_id }) => ({ path: '/v1/connections/device', body: { service_id: 'github', stack_id } }),
+  },
+  // No connection was started.
+  'GET /v1/connections/device/{device_id}': {
+    scopes: ['credentials:read'],
+    status: 404,
+    request: () => ({ path: '/v1/connections/device/8f14e45f-ceea-467f-9575-0d0e7ad4a1c2' }),
+  },
   'GET /v1/approvals': {
     scopes: ['approvals:decide'],
     request: ({ organization }) => ({ path: `/v1/approvals${inQuery({ organization })}` }),
