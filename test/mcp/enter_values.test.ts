@@ -1,9 +1,11 @@
 /** An agent requests values and a person enters them, with every client, over stdio and HTTP, with and without URL elicitation. */
+import { readFileSync } from 'node:fs';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { HANDLE_AGE_MS } from '../../src/contract/limits.ts';
 import { MCP_PATH, mcpMount } from '../../src/mcp/http.ts';
 import { webMount } from '../../src/web/mount.ts';
 import { TOOLS } from '../../tools/catalogue.ts';
-import { findCanary, newCanary } from '../kit/canary.ts';
+import { filesUnder, findCanary, findCanaryInFiles, newCanary } from '../kit/canary.ts';
 import { startHttpServer, startServeProcess } from '../kit/http/http_server.ts';
 import { PageClient } from '../kit/http/page_client.ts';
 import { CLIENT_KINDS, type ClientKind, connectClient, type Elicitation } from '../kit/mcp/mcp_clients.ts';
@@ -27,8 +29,8 @@ function elicitation(declares: Elicitation['declares'], action: Elicitation['act
   };
 }
 
-async function connect(kind: ClientKind, options?: Elicitation) {
-  const client = await connectClient(kind, temporaryFolder(), {}, options);
+async function connect(kind: ClientKind, options?: Elicitation, wire_folder?: string) {
+  const client = await connectClient(kind, temporaryFolder(), {}, options, wire_folder);
   onTestFinished(() => client.close());
   return client;
 }
@@ -43,7 +45,8 @@ async function enter(url: string, fields: Readonly<Record<string, string>>) {
 
 describe.each(CLIENT_KINDS)('%s over stdio', (kind) => {
   test('gets a URL on a line, and sees that the person has entered the value', async () => {
-    const client = await connect(kind);
+    const wire = temporaryFolder();
+    const client = await connect(kind, undefined, wire);
     const canary = newCanary();
     const result = await client.call('store_credential', LINEAR);
     expect(result.structured).toMatchObject({
@@ -75,6 +78,9 @@ describe.each(CLIENT_KINDS)('%s over stdio', (kind) => {
     expect(unknown.text).toMatch(/^NOT_FOUND: .* For a new page, request the values again\.$/);
     const seen = JSON.stringify([result, waiting, done, update, declined]);
     expect(findCanary(seen, canary)).toEqual([]);
+    // All bytes of both directions.
+    expect(filesUnder(wire).map((path) => readFileSync(path, 'utf8').includes(handle))).toEqual([true, true]);
+    expect(findCanaryInFiles(wire, canary)).toEqual([]);
     expect(findCanary(client.stderr(), canary)).toEqual([]);
     expect(client.stderr()).not.toContain(handle);
   });
@@ -144,10 +150,16 @@ test('a client of 2025-11-25 whose user takes time gets the result without waiti
 describe('over HTTP', () => {
   async function startServer() {
     const limits = { requests_per_minute: 0, auth_failures_per_minute: 0 };
-    return startHttpServer({
+    let advanced_ms = 0;
+    const server = await startHttpServer({
       settings: { limits },
+      vault_now: () => new Date(Date.now() + advanced_ms),
       mounts: async (parts) => [mcpMount(parts, TOOLS, () => ({})), await webMount(parts, limits)],
     });
+    const advance = (ms: number) => {
+      advanced_ms += ms;
+    };
+    return { ...server, advance };
   }
 
   test.each(CLIENT_KINDS)(
@@ -168,6 +180,15 @@ describe('over HTTP', () => {
       expect((await browser.post(path, { 'value.linear_api_key': 'lin_api_x' })).status).toBe(303);
       const done = await client.call('get_credential_status', { handle });
       expect(done.structured).toMatchObject({ handle_status: 'done', modified_by: 'ana' });
+      // A handle that no person used in time.
+      const second = await client.call('store_credential', LINEAR);
+      const { handle: unused } = second.structured as unknown as Pending;
+      server.advance(HANDLE_AGE_MS + 1);
+      const expired = await client.call('get_credential_status', { handle: unused });
+      expect(expired.structured).toEqual({ handle_status: 'expired' });
+      expect(expired.text).toContain('expired');
+      const late = await browser.post(`/dashboard/enter/${unused}`, { 'value.linear_api_key': 'lin_api_y' });
+      expect(late.status).toBe(410);
       // With another API key of the same user it is unknown.
       const other = `Bearer ${await server.key({ user: 'ana' })}`;
       const stranger = await connectHttpClient(kind, server.url + MCP_PATH, { authorization: other });

@@ -27,6 +27,8 @@ export interface HttpServerOptions {
   readonly listen?: Partial<ListenOptions>;
   readonly public_url?: string;
   readonly now?: () => Date;
+  /** The clock of the vault. */
+  readonly vault_now?: () => Date;
   /** Home of the vault; a new folder by default. */
   readonly home?: string;
   /** For the vault, in addition to KEYHOLD_HOME. */
@@ -61,6 +63,8 @@ export async function startHttpServer(options: HttpServerOptions = {}): Promise<
   const { home, vault, calls, tests, connections, caller } = await openTestVault(
     options.home ?? temporaryFolder(),
     options.env,
+    'if_new',
+    options.vault_now === undefined ? {} : { now: options.vault_now },
   );
   const settings = options.settings ?? {};
   const lines: LogLine[] = [];
