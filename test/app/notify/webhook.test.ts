@@ -1,4 +1,4 @@
-/** Notifications by webhook: for what, what they contain, and that no caller waits for them. */
+/** Notifications by webhook: their causes and content, and that no caller waits for them. */
 import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
