@@ -11,7 +11,7 @@ import { MCP_PATH, mcpMount } from '../../src/mcp/http.ts';
 import { TOOLS } from '../../tools/catalogue.ts';
 import { type HttpServerOptions, startHttpServer, type TestHttpServer } from '../kit/http/http_server.ts';
 
-export interface McpServerOptions extends Pick<HttpServerOptions, 'now' | 'public_url' | 'settings'> {
+export interface McpServerOptions extends Pick<HttpServerOptions, 'env' | 'now' | 'public_url' | 'settings'> {
   readonly issuer?: TokenIssuer;
 }
 
