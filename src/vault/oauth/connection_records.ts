@@ -130,7 +130,7 @@ export class ConnectionRecords {
 
 type Target = Pick<CredentialMeta, 'id' | 'destination'>;
 
-/** Whether it is the same credential, with the same destination. */
+/** Whether it is the same credential, with the same destination: a person permitted access for that one. */
 export function isSameTarget(one: Target, other: Target): boolean {
   const sentTo = ({ destination }: Target) => destination && [destination.origins, destination.fields];
   return one.id === other.id && isDeepStrictEqual(sentTo(one), sentTo(other));

@@ -171,10 +171,7 @@ export class ConnectionRequests {
       this.#valid_keys.assertNotRevoked(caller, keyring, key_set);
       const facts = { ref, credential_id: meta.id, record_id: id, revision: 1 };
       const audit = [audit_log.append(keyring, newEntry(caller, 'start_connection', now(), facts))];
-      return {
-        batch: { writes: [created.write], audit },
-        result: this.#openSame(keyring, meta, loaded),
-      };
+      return { batch: { writes: [created.write], audit }, result: this.#openSame(keyring, meta, loaded) };
     });
     this.#records.sweep(keyring);
     const is_secret = new Set(service.fields.filter(({ secret }) => secret).map(({ field_id }) => field_id));
@@ -195,14 +192,13 @@ export class ConnectionRequests {
       throw unknownConnection();
     }
     this.#records.assertPending(request);
-    const { service: service_id, stack: stack_id, name, definition, handle } = request.meta;
-    const { credential_id: id, destination } = request.meta;
+    const { service: service_id, stack: stack_id, name, definition, handle, credential_id } = request.meta;
     const input = { service_id, stack_id, name: name ?? undefined };
     const hash = handle === null ? undefined : { hash: handle };
     const target = await this.find(caller, input, 'authorization_code', hash);
     if (definitionDigest(target.service) !== definition)
       throw endedConnection('The definition of the service has changed.');
-    if (!isSameTarget(target.meta, { id, destination })) throw otherTarget();
+    if (!isSameTarget(target.meta, { ...request.meta, id: credential_id })) throw otherTarget();
     return { ...target, request };
   }
 
@@ -260,8 +256,7 @@ export class ConnectionRequests {
 
   /**
    * Writes the tokens in place of the present ones, and completes the handle, in one transaction. All else of the credential
-   * stays. Throws as `update`, and EXPIRED if the credential was deleted, renamed or has another destination, or the handle has
-   * ended.
+   * stays. Throws as `update`, and EXPIRED if the credential has another id or destination, or the handle has ended.
    */
   async save(
     caller: Caller,
@@ -271,7 +266,6 @@ export class ConnectionRequests {
     const { access_token_field, refresh_token_field = '' } = service.oauth ?? {};
     const obtained_at = formatTimestamp(this.#parts.now());
     const change: Mutation = (current) => {
-      // Also a destination that changed since: the person permitted access for the one before.
       if (current === undefined || !isSameTarget(current.meta, before)) throw otherTarget();
       const kept = [...current.values()].filter(
         // A refresh token of the connection before may be of another account.
