@@ -11,6 +11,7 @@ import {
   CONNECTION_KEPT_MS,
   CONNECTIONS_PENDING_PER_USER_MAX,
 } from '../../contract/limits.ts';
+import type { Secret } from '../../contract/secret.ts';
 import { msUntil, timestampAfter } from '../../contract/timestamp.ts';
 import type { LoadedRow, RecordWrite, RowRead } from '../../store/store.ts';
 import type { CredentialMeta, CredentialRef } from '../credentials/codec.ts';
@@ -18,6 +19,7 @@ import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { EntityRepository, removal, type Versioned } from '../records/entity_repository.ts';
 import { HourlySweep } from '../records/hourly_sweep.ts';
+import type { UseOutcome } from '../uses/use.ts';
 
 /** 256 random bits in base64url. */
 const STATE_PATTERN = /^[\w-]{43}$/;
@@ -43,6 +45,16 @@ export interface ConnectionMeta extends Omit<CredentialRef, 'user'> {
   readonly expires_at: string;
 }
 export type FoundConnection = Versioned<ConnectionMeta>;
+
+export type NewConnection = Pick<ConnectionMeta, 'code_verifier' | 'redirect_uri' | 'scopes'> & {
+  readonly state: string;
+};
+
+export interface OpenedConnection {
+  readonly values: ReadonlyMap<string, Secret>;
+  /** Logs the outcome of the request, in the background. Never throws. */
+  finish(outcome: UseOutcome): void;
+}
 
 type Parts = Pick<VaultDependencies, 'store' | 'records' | 'now'>;
 

@@ -33,15 +33,16 @@ import { credentialProtected, isProtectedFrom } from '../protection/rule.ts';
 import { loadedRecord } from '../records/record_codec.ts';
 import type { StackRecords } from '../stacks/repository.ts';
 import { auditedUse } from '../uses/audited_use.ts';
-import type { UseOutcome, UseRequest } from '../uses/use.ts';
+import type { UseRequest } from '../uses/use.ts';
 import { changedMeanwhile, USE, type UseLog } from '../uses/use_log.ts';
 import {
-  type ConnectionMeta,
   ConnectionRecords,
   endedConnection,
   type FoundConnection,
   isSameTarget,
+  type NewConnection,
   needsReview,
+  type OpenedConnection,
   otherCredential,
   otherTarget,
   unknownConnection,
@@ -62,16 +63,6 @@ export interface ConnectionTarget {
 /** A connection whose callback has arrived. */
 export interface PendingConnection extends ConnectionTarget {
   readonly request: FoundConnection;
-}
-
-export type NewConnection = Pick<ConnectionMeta, 'code_verifier' | 'redirect_uri' | 'scopes'> & {
-  readonly state: string;
-};
-
-export interface OpenedConnection {
-  readonly values: ReadonlyMap<string, Secret>;
-  /** Logs the outcome of the request, in the background. Never throws. */
-  finish(outcome: UseOutcome): void;
 }
 
 export class ConnectionRequests {
