@@ -257,6 +257,20 @@ describe('a request with a credential', () => {
     expect(text).not.toContain('ghp_secret');
   });
 
+  test('is not shown without a query if its URL is too long, and invisible characters are visible', async () => {
+    const { vault, agent, person, use } = await withUse();
+    const long = `${POST.summary}&x=${'a'.repeat(2_000)}`;
+    const body = '{"to":"\u202egro.elpmaxe\u202c"}\n';
+    await outcomeOf(use({ ...POST, hash: 'two', summary: long, body, reason: 'Read\u200b it' }));
+    const waiting = await vault.approvals.list({ ...LOCAL_PERSON, user: agent.user });
+    const id = waiting.find(({ reason }) => reason?.startsWith('Read'))?.id;
+    const { text } = await person.get(`${LIST}/${id}`);
+    expect(text).toContain('<dd>The URL is too long to show whole.');
+    expect(text).toContain('\\u{202e}gro.elpmaxe\\u{202c}&quot;}\n</pre>');
+    expect(text).toContain('Read\\u{200b} it');
+    expect(text).not.toMatch(/[\u202e\u202c\u200b]/);
+  });
+
   test.each<readonly [string, Record<string, string>]>([
     ['an unknown time', { term: 'forever' }],
     ['an unknown extent', { each: 'service' }],

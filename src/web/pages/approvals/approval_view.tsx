@@ -117,7 +117,7 @@ const RequestParts: FC<{ readonly approval: Approval }> = ({ approval }) => {
   const { summary, endpoint, host, headers, body } = approval;
   const method = endpoint?.split(' ')[0];
   const path = endpoint?.slice(`${method} ${host}`.length);
-  const query = endpoint !== null && summary.startsWith(`${endpoint}?`) ? summary.slice(endpoint.length) : '';
+  const query = endpoint === null || summary === endpoint ? '' : queryOf(summary, endpoint);
   return (
     <Card title="The request">
       <dl class="facts">
@@ -143,6 +143,11 @@ const RequestParts: FC<{ readonly approval: Approval }> = ({ approval }) => {
     </Card>
   );
 };
+
+function queryOf(summary: string, endpoint: string): string {
+  if (summary.startsWith(`${endpoint}?`)) return summary.slice(endpoint.length);
+  return 'The URL is too long to show whole. Its first part is above.';
+}
 
 const Destination: FC<{ readonly approval: Approval }> = ({ approval: { bound_origins, new_origins } }) => {
   const before = bound_origins ?? [];

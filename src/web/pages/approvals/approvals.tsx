@@ -16,7 +16,15 @@ import { definePage, type PageContext, type PageEnv, type PageParts, textOf } fr
 import { redirectTo, showPage } from '../../respond.tsx';
 import { isRefusal, refusalStatus } from '../credentials/lookup.ts';
 import { Shown } from './approval_view.tsx';
-import { APPROVALS_PATH, ApprovalLists, approvalPath, extentOf, KINDS, NotAPerson } from './lists.tsx';
+import {
+  APPROVALS_PATH,
+  ApprovalLists,
+  approvalPath,
+  extentOf,
+  KINDS,
+  NotAPerson,
+  withVisibleTexts,
+} from './lists.tsx';
 import { readNarrowed, shownNarrowing } from './narrow.tsx';
 import { CONFIRM_FIELD, choiceOf, NEXT_FIELD, SEEN_FIELD } from './request_choice.tsx';
 
@@ -41,7 +49,11 @@ function registerLists(app: Hono<PageEnv>, { vault }: PageParts): void {
       vault.approvals.list(caller),
       vault.approvals.listDecided(caller, 'all'),
     ]);
-    return showPage(c, VIEW, <ApprovalLists pending={pending} decided={decided} />);
+    return showPage(
+      c,
+      VIEW,
+      <ApprovalLists pending={pending.map(withVisibleTexts)} decided={decided.map(withVisibleTexts)} />,
+    );
   });
 }
 
@@ -101,7 +113,7 @@ async function showApproval(
   const service = vault.services.find(approval.service_id);
   const content = (
     <Shown
-      approval={approval}
+      approval={withVisibleTexts(approval)}
       service_name={service?.name ?? approval.service_id}
       next={service && nextStep(service)}
       stacks={stacks.filter(({ role }) => includesRight(role, 'edit'))}

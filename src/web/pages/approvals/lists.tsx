@@ -1,6 +1,7 @@
 /** The lists of approvals: what waits, what is in force, and what was decided. */
 import type { FC } from 'hono/jsx';
 import type { Approval } from '../../../contract/approval.ts';
+import { UNPRINTABLE_CHARACTERS_PATTERN } from '../../../contract/patterns.ts';
 import { Badge, ButtonLink, Card, Code, EmptyState, PageHeading, Time } from '../../layout/components.tsx';
 import { Logo } from '../../layout/logo.tsx';
 
@@ -16,6 +17,26 @@ export const KINDS: Readonly<Record<Approval['kind'], string>> = {
   request: 'Request',
   access_request: 'Access to a service',
 };
+
+/** The approval with the texts of the agent as a page shows them: invisible characters could hide a part or reorder it. */
+export function withVisibleTexts(approval: Approval): Approval {
+  const { summary, requested_by, reason, headers, body } = approval;
+  return {
+    ...approval,
+    summary: visible(summary),
+    requested_by: requested_by && visible(requested_by),
+    reason: reason && visible(reason),
+    headers: headers.map(visible),
+    body: body && visible(body),
+  };
+}
+
+/** Such as `\u{202e}`. Line feeds and tabs stay. */
+function visible(text: string): string {
+  return text.replace(UNPRINTABLE_CHARACTERS_PATTERN, (character) =>
+    /[\n\t]/.test(character) ? character : `\\u{${character.codePointAt(0)?.toString(16)}}`,
+  );
+}
 
 /** What an approval of a request covers. */
 export function extentOf({ summary, endpoint, host, grant }: Approval): string {
