@@ -143,7 +143,8 @@ function ownKeyWarning(c: PageContext, { id }: ApiKeyInfo): string {
 
 /**
  * The response to the POST itself: a redirect would need the key in a URL, a cookie or a store. `reload`: a repeated POST would
- * create a second key, or rotate the key that the person has just copied. Without scripts, browsers ask before they repeat it.
+ * create a second key, or rotate the key that the person has just copied. Without scripts, browsers repeat
+ * it only after a confirmation.
  */
 function showNewKey(c: PageContext, action: 'Created' | 'Rotated', made: NewApiKey): Response {
   return showPage(c, { title: `${action} a key`, section: SECTION }, <NewKey action={action} made={made} />);
