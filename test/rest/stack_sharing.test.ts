@@ -1,6 +1,7 @@
 /** A stack that is shared with another user, through the routes of every dialect, the client and MCP. */
 import { describe, expect, test } from 'vitest';
 import { KeyholdClient } from '../../src/client/keyhold_client.ts';
+import { NEW_KEY_SCOPES } from '../../src/contract/caller.ts';
 import { danube } from '../../src/rest/danube/dialect.ts';
 import { keyhold } from '../../src/rest/keyhold/dialect.ts';
 import { superai } from '../../src/rest/superai/dialect.ts';
@@ -64,6 +65,48 @@ describe('a stack shared over REST', () => {
     expect((await server.send('POST /v1/credentials/update', { key: bob, body: update })).status).toBe(403);
     await server.get(`POST /v1/stacks/${stack_id}/shares/remove`, { key: ann, body: { user: 'bob' } });
     expect(await statuses()).toEqual(hidden);
+  });
+
+  test('SuperAI and Toolzz let the role use read and not change, the role edit change, and show no value', async () => {
+    const { server, share } = await start();
+    const bob = await server.key({ user: 'bob', scopes: [...NEW_KEY_SCOPES, 'values:reveal'] });
+    const send = (request: string, body?: object) =>
+      server.send(request, { key: bob, ...(body === undefined ? {} : { body }) });
+    const statusOf = async (request: string, body?: object) => {
+      const { status, text } = await send(request, body);
+      expect(text).not.toContain(VALUE);
+      return status;
+    };
+    const ann = { ...server.caller(), user: 'ann' };
+    const [info] = await server.vault.credentials.list(ann, {});
+    const superai_path = `/integrations/credentials/${info?.id}`;
+    const toolzz_path = `/api/v1/credential/${info?.id}`;
+    const replaced = { credential_type: 'api_key', credentials: { linear_api_key: `${VALUE}-2` } };
+    const changes = async () => [
+      await statusOf(`PATCH ${superai_path}`, replaced),
+      await statusOf(`PUT ${toolzz_path}`, toolzz_body),
+      await statusOf(`DELETE ${superai_path}`),
+      await statusOf(`DELETE ${toolzz_path}`),
+    ];
+    const reads = async () => [
+      await statusOf(`GET ${superai_path}`),
+      await statusOf(`GET ${toolzz_path}`),
+      await statusOf(`GET ${superai_path}/credentials`),
+    ];
+    let toolzz_body = {};
+    expect(await reads()).toEqual([404, 404, 404]);
+    await share({ user: 'bob', role: 'use' });
+    expect(await reads()).toEqual([200, 200, 403]);
+    const { userId, unityId, integrationId, status } = JSON.parse((await send(`GET ${toolzz_path}`)).text);
+    toolzz_body = { name: 'Renamed', userId, unityId, integrationId, status };
+    expect(await changes()).toEqual([403, 403, 403, 403]);
+    await share({ user: 'bob', role: 'edit' });
+    expect((await changes()).slice(0, 3)).toEqual([200, 200, 204]);
+    expect(await statusOf(`DELETE ${toolzz_path}`)).toBe(404);
+    const { entries } = await server.vault.listAudit(server.caller(), { service_id: 'linear' });
+    const written = entries.filter(({ user, outcome }) => user === 'bob' && outcome === 'allowed');
+    expect(new Set(written.map(({ owner }) => owner))).toEqual(new Set(['ann']));
+    expect(written.map(({ action }) => action)).toEqual(expect.arrayContaining(['update', 'delete']));
   });
 
   test('the client creates, renames, shares and deletes stacks', async () => {

@@ -182,16 +182,16 @@ export class CredentialsById {
         const message = 'A credential stays with its service. Make a new one for another service.';
         throw new VaultError('INVALID_INPUT', message);
       }
-      const owner =
-        input.user_id === undefined
-          ? await this.#directory.user(caller, keyring, before.user)
-          : await this.#owners.owner(caller, keyring, input.user_id);
+      const present = await this.#directory.user(caller, keyring, before.user);
+      // The present owner may be another user, who shares the stack.
+      const stays = input.user_id === undefined || input.user_id === present.id;
+      const owner = stays ? present : await this.#owners.owner(caller, keyring, input.user_id);
       if (owner.name !== before.user) await this.#owners.assertMayMove(caller, keyring, before);
       const user = owner.name;
       // A credential whose service is no longer defined can still be deactivated.
       const service = this.#parts.services.find(before.service);
       const name = nameAfterChange(before, service, input.name);
-      const own_unit = before.unit ?? (await this.#directory.user(caller, keyring, before.user)).unit_id;
+      const own_unit = before.unit ?? present.unit_id;
       const unit = await this.#owners.unitFor(caller, keyring, input.unit_id, own_unit, 'update');
       // The other user has other stacks, but every user has the default one.
       const stack = user === before.user ? before.stack : DEFAULT_STACK;
