@@ -23,9 +23,13 @@ export function composeConnections(
   const opened = new WeakMap<Vault, Promise<Connections>>();
   return (vault) => {
     const connections = () => {
-      const known = opened.get(vault) ?? open(vault);
-      opened.set(vault, known);
-      return known;
+      const known = opened.get(vault);
+      if (known !== undefined) return known;
+      const parts = open(vault);
+      opened.set(vault, parts);
+      // For example an invalid setting or a file that cannot be read: the next request opens them again.
+      parts.catch(() => opened.delete(vault));
+      return parts;
     };
     return {
       describe: async (caller, input) => (await connections()).describe(caller, input),

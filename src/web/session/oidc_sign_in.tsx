@@ -9,6 +9,7 @@ import { VaultError } from '../../contract/errors.ts';
 import { describeFailure } from '../../contract/logger.ts';
 import { issuedUser } from '../../http/auth/issued_users.ts';
 import { RateLimiter, type RateLimits } from '../../http/auth/rate_limits.ts';
+import { HttpError } from '../../http/error_response.ts';
 import { type OidcClient, SignInError } from '../../oauth/oidc_client.ts';
 import type { SignInAttempt } from '../../vault/people/sign_in_attempts.ts';
 import { BrandMark } from '../layout/icons.tsx';
@@ -92,6 +93,9 @@ export function addOidcSignIn(
   };
 
   app.get(CALLBACK_PATH, async (c) => {
+    // HEAD, which arrives here too, changes nothing.
+    if (c.req.method !== 'GET')
+      throw new HttpError(405, 'INVALID_INPUT', 'A callback is a GET.', { Allow: 'GET' });
     assertPrivateConnection(c.req.raw.headers, public_url);
     const { request_id, address } = c.env.mount;
     const sealed = cookies.takeAttempt(c);
