@@ -119,6 +119,16 @@ describe.skipIf(!CAN_RUN_CHROMIUM)('a person in a browser', () => {
     expect((await pages.status()).optional_credentials.access_token).toBe('added');
   }, 60_000);
 
+  test('declines the request of an agent beside the connection', async () => {
+    const pages = await setup();
+    const agent = pages.caller();
+    const { handle } = await pages.vault.handles.create(agent, ACME);
+    const { page } = await openSignedIn(pages, `/dashboard/enter/${handle}`);
+    await page.getByRole('button', { name: 'Decline' }).click();
+    await page.getByRole('heading', { name: 'Declined' }).waitFor();
+    expect(await pages.vault.handles.status(agent, handle)).toMatchObject({ state: 'declined' });
+  }, 60_000);
+
   test('with a device code sees the code, and the page goes on by itself when it was entered', async () => {
     const pages = await setup();
     await pages.storeClient();

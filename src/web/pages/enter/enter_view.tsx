@@ -1,5 +1,5 @@
 /** The parts of the page on which a person enters values: the request, the two ways to fulfil it, and how it ended. Never shows a value. */
-import type { FC } from 'hono/jsx';
+import type { FC, PropsWithChildren } from 'hono/jsx';
 import type { ConnectDescription } from '../../../contract/connection.ts';
 import type { ErrorReason, VaultError } from '../../../contract/errors.ts';
 import type { OpenHandle } from '../../../contract/handle.ts';
@@ -52,7 +52,9 @@ export const Enter: FC<EnterProps> = ({ opened, service, action, csrf, connectio
       </p>
     )}
     {connection === undefined ? (
-      <EnterValues opened={opened} service={service} action={action} csrf={csrf} problem={problem} />
+      <EnterValues opened={opened} service={service} action={action} csrf={csrf} problem={problem}>
+        <DeclineButton />
+      </EnterValues>
     ) : (
       <>
         <Card title={`Permit access at ${service.name}`}>
@@ -65,9 +67,12 @@ export const Enter: FC<EnterProps> = ({ opened, service, action, csrf, connectio
           />
         </Card>
         <details class="more-fields" open={problem?.form === 'values'}>
-          <summary>Enter values, or decline</summary>
+          <summary>Enter values instead</summary>
           <EnterValues opened={opened} service={service} action={action} csrf={csrf} problem={problem} />
         </details>
+        <PostForm action={action} csrf={csrf} class="inline">
+          <DeclineButton />
+        </PostForm>
       </>
     )}
     <p class="muted small">
@@ -76,12 +81,20 @@ export const Enter: FC<EnterProps> = ({ opened, service, action, csrf, connectio
   </div>
 );
 
-const EnterValues: FC<Omit<EnterProps, 'connection'>> = ({
+const DeclineButton: FC = () => (
+  <button class="button button-secondary" type="submit" name="decision" value="decline" formnovalidate>
+    Decline
+  </button>
+);
+
+/** `children`: another button. */
+const EnterValues: FC<PropsWithChildren<Omit<EnterProps, 'connection'>>> = ({
   opened,
   service,
   action,
   csrf,
   problem: found,
+  children,
 }) => {
   const problem = found?.form === 'values' ? found.text : undefined;
   const shown = service.fields.filter(({ field_id }) =>
@@ -113,15 +126,7 @@ const EnterValues: FC<Omit<EnterProps, 'connection'>> = ({
           <Button name="decision" value="save">
             Save
           </Button>
-          <button
-            class="button button-secondary"
-            type="submit"
-            name="decision"
-            value="decline"
-            formnovalidate
-          >
-            Decline
-          </button>
+          {children}
         </div>
       </PostForm>
     </>
