@@ -157,7 +157,7 @@ describe('a caller restricted to a stack', () => {
     const bound = await tenants.user('acme', 'ann', { stack_id: 'work' });
     expect((await vault.listCredentials(bound, {})).credentials).toHaveLength(2);
     await vault.delete(bound, LINEAR);
-    expect((await vault.listCredentials(ann, {})).credentials).toHaveLength(3);
+    expect((await vault.listCredentials(ann, {})).credentials).toHaveLength(4);
     expect((await vault.listCredentials(ann, { stack_id: 'work' })).credentials).toHaveLength(1);
     expect((await vault.stacks.list(bound)).map(({ stack_id }) => stack_id)).toEqual(['work']);
     expect((await vault.credentials.list(bound)).map(({ stack_id }) => stack_id)).toEqual(['work']);

@@ -29,8 +29,8 @@ import { type Guard, NO_SINGLE_STACK } from '../guard.ts';
 import { credentialProtected, isProtectedFrom } from '../protection/rule.ts';
 import type { StackRecords } from '../stacks/repository.ts';
 import { fieldsToEnter, givenValues, isDestinationAmong } from './fields.ts';
-import { factsOfHandle, PendingHandles } from './pending_handles.ts';
-import { type FoundHandle, type HandleMeta, type HandleRecords, noSuchHandle } from './records.ts';
+import { factsOfHandle, isRequester, PendingHandles } from './pending_handles.ts';
+import { type HandleMeta, type HandleRecords, noSuchHandle } from './records.ts';
 
 const REQUEST_STATE_KEY_BYTES = 32;
 
@@ -215,8 +215,4 @@ export class Handles {
     const bound = present && reviewDestination(this.#parts, service, present).bound;
     return (bound ?? destinationOf(this.#parts, service, new Map()))?.origins ?? null;
   }
-}
-
-function isRequester(caller: Caller, { meta }: FoundHandle): boolean {
-  return meta.user === caller.user && meta.requested_by.api_key_id === caller.api_key_id;
 }

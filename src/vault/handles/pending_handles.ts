@@ -48,8 +48,9 @@ export class PendingHandles {
     const keyring = await this.#guard.authorize(person, 'credentials:write', NO_SINGLE_STACK, action);
     const found = await this.records.find(keyring, handle);
     if (found === undefined) throw noSuchHandle();
-    if (found.meta.user !== person.user) {
-      await this.#guard.recordDenial(person, keyring, action, NO_SINGLE_STACK, 'handle of another user');
+    // A person at a page may have another key than the program that requested it; a program may not.
+    if (found.meta.user !== person.user || (person.edge !== 'web' && !isRequester(person, found))) {
+      await this.#guard.recordDenial(person, keyring, action, NO_SINGLE_STACK, 'handle of another caller');
       throw noSuchHandle();
     }
     const { service: slug, stack, name } = found.meta;
@@ -102,6 +103,11 @@ export class PendingHandles {
       throw is_revoked ? endedHandle('expired') : error;
     }
   }
+}
+
+/** Whether this user requested it, with the same API key. */
+export function isRequester(caller: Caller, { meta }: FoundHandle): boolean {
+  return meta.user === caller.user && meta.requested_by.api_key_id === caller.api_key_id;
 }
 
 /** How the audit log names a handle. */

@@ -65,7 +65,7 @@ describe('a handle of another caller', () => {
     await outcomeOf(tenants.vault.handles.complete(personOf(bob), handle, VALUE));
     const { entries } = await tenants.vault.listAudit(admin, { outcome: 'denied' });
     expect(entries).toMatchObject([
-      { action: 'complete_handle', user: 'bob', reason: 'handle of another user', fields: [] },
+      { action: 'complete_handle', user: 'bob', reason: 'handle of another caller', fields: [] },
     ]);
   });
 
@@ -165,10 +165,13 @@ describe('the limits of a handle', () => {
     const { handle } = await vault.handles.create(limited, { service_id: 'github' });
     expect(await vault.handles.status(limited, handle)).toMatchObject({ stack_id: 'work' });
     // A page that was opened with a narrower key does not complete it.
-    const narrow = await tenants.user('acme', 'ann', { allowed_services: ['linear'] });
+    const program = await tenants.user('acme', 'ann', { allowed_services: ['linear'] });
+    const narrow = { ...program, edge: 'web' } as const;
     const completed = vault.handles.complete(narrow, handle, { github_token: 'ghp_x' });
     expect(await outcomeOf(completed)).toBe('FORBIDDEN');
     expect(await outcomeOf(vault.handles.open(narrow, handle))).toBe('FORBIDDEN');
+    // A program with another key does not see that it exists.
+    expect(await outcomeOf(vault.handles.decline(program, handle))).toBe('NOT_FOUND');
   });
 
   test(`a user has at most ${HANDLES_PENDING_PER_USER_MAX} that wait; those that ended do not count`, async () => {
