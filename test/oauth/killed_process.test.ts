@@ -87,7 +87,7 @@ test('after a killed refresh a credential is usable or needs a new connection, a
   const lost = NAMES[outcomes.indexOf('needs_reconnect')] ?? '';
   const error = await errorOf(calls.call(caller(), { ...CALL, name: lost }));
   expect(error).toMatchObject({ code: 'FORBIDDEN', reason: 'needs_reconnect' });
-  expect(error.message).toContain('keyhold update acme');
+  expect(error.message).toContain('keyhold connect acme');
   expect(server.refused.get('invalid_grant')).toBe(refused);
   const reasons = async () => {
     const { entries } = await vault.listAudit(caller(), { action: 'use_outcome' });
