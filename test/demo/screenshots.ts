@@ -22,6 +22,7 @@ const PICTURES: readonly (readonly [name: string, page: string, options?: Browse
   ['services-dark', '/dashboard', { colorScheme: 'dark' }],
   ['services-phone', '/dashboard', { viewport: { width: 390, height: 780 }, deviceScaleFactor: 2 }],
   ['connect-service', '/dashboard/tools/stripe'],
+  ['connect-oauth', '/dashboard/connect/slack'],
   ['credential', 'LINEAR'],
   ['approval', 'APPROVAL'],
   ['api-keys', '/dashboard/keys', { colorScheme: 'dark' }],

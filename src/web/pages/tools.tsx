@@ -163,8 +163,8 @@ const ServicePage: FC<{
       )}
       {connectGrants(service).length > 0 && (
         <Card title={`Permit access at ${name}`}>
-          <p class="muted">You sign in at {name}, and no value passes through your hands.</p>
-          <div class="actions">
+          <div class="stack">
+            <p class="muted">You sign in at {name} and permit access. You copy no key.</p>
             <ButtonLink
               href={connectUrl('', { service_id: slug, stack_id: stack_id || undefined })}
               kind="primary"
