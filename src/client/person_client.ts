@@ -9,12 +9,8 @@ import type {
   StartedDevice,
 } from '../contract/connection.ts';
 import type { CredentialStatusInput } from '../contract/credential.ts';
-import {
-  HANDLE_PATTERN,
-  type HandleInput,
-  type PendingHandle,
-  type PolledHandle,
-} from '../contract/handle.ts';
+import type { HandleInput, PendingHandle, PolledHandle } from '../contract/handle.ts';
+import { HANDLE_PATTERN } from '../contract/patterns.ts';
 import type { PersonRequests } from '../contract/vault_client.ts';
 import type { ServerConnection } from './connection.ts';
 import { validId } from './inputs.ts';

@@ -7,8 +7,6 @@ import { CredentialName, ServiceId, StackId, StatusInput, UpdateInput, Value } f
 import { FIELD_ID_MAX_CHARACTERS, FIELDS_PER_CREDENTIAL_MAX, ID_MAX_CHARACTERS } from './limits.ts';
 import { CREDENTIAL_TYPES } from './service/service.ts';
 
-/** 128 random bits in base64url. */
-export const HANDLE_PATTERN: RegExp = /^[A-Za-z0-9_-]{22}$/;
 export const HANDLE_RETRY_AFTER_MS = 3_000;
 
 /** `expired` also: the API key that requested it was revoked, or the definition of the service has changed. */

@@ -14,3 +14,6 @@ export const UNPRINTABLE_CHARACTER_PATTERN: RegExp =
   /(?!(?<=[^\0-\x7f\p{Cf}\p{Default_Ignorable_Code_Point}])[\ufe0e\ufe0f]|(?<=[0-9#*])\ufe0f\u20e3|(?<=[^\0-\x7f\p{Cf}\p{Default_Ignorable_Code_Point}][\ufe0e\ufe0f]?)[\u200c\u200d][^\0-\x7f\p{Cf}\p{Default_Ignorable_Code_Point}])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/u;
 /** The same, for `replace`. */
 export const UNPRINTABLE_CHARACTERS_PATTERN: RegExp = new RegExp(UNPRINTABLE_CHARACTER_PATTERN, 'gu');
+
+/** A handle: 128 random bits in base64url. */
+export const HANDLE_PATTERN: RegExp = /^[A-Za-z0-9_-]{22}$/;

@@ -48,7 +48,7 @@ test('all derived keys differ from each other and from the key they are derived 
       ...Object.values(deriveVaultKeys(key)),
       key,
     ];
-    expect(new Set(derived.map((one: Buffer) => one.toString('hex'))).size).toBe(10);
+    expect(new Set(derived.map((one: Buffer) => one.toString('hex'))).size).toBe(11);
   });
 });
 

@@ -5,8 +5,9 @@
 import { hash } from 'node:crypto';
 import type { Caller } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
-import { HANDLE_PATTERN, type HandleState } from '../../contract/handle.ts';
+import type { HandleState } from '../../contract/handle.ts';
 import { HANDLE_AGE_MS, HANDLE_KEPT_MS, HANDLES_PENDING_PER_USER_MAX } from '../../contract/limits.ts';
+import { HANDLE_PATTERN } from '../../contract/patterns.ts';
 import type { CredentialType } from '../../contract/service/service.ts';
 import type { LoadedRow, RecordWrite, RowRead } from '../../store/store.ts';
 import type { CredentialRef } from '../credentials/codec.ts';

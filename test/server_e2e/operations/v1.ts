@@ -81,7 +81,7 @@ const KEYHOLD_ROWS: Rows = {
       body: { service_id: 'linear', stack_id, name },
     }),
   },
-  // The handle is of another API key.
+  // These two are with another API key than the one that requested the handle.
   'POST /v1/handles/status': {
     scopes: ['credentials:read'],
     status: 404,
@@ -89,6 +89,7 @@ const KEYHOLD_ROWS: Rows = {
   },
   'POST /v1/handles/decline': {
     scopes: ['credentials:write'],
+    status: 404,
     request: ({ handle }) => ({ path: '/v1/handles/decline', body: { handle } }),
   },
   'POST /v1/access-requests': {
