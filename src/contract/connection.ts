@@ -3,7 +3,7 @@
  * credential. The input, the results, and the interface that pages and commands use.
  */
 import * as z from 'zod';
-import { type Caller, DEFAULT_STACK } from './caller.ts';
+import type { Caller } from './caller.ts';
 import { CREDENTIAL_STATES, CredentialName, ServiceId, StackId } from './credential.ts';
 
 /** RFC 6749, section 3.3: visible ASCII characters without quotes and backslashes. */
@@ -97,17 +97,6 @@ export const DeviceState = z.discriminatedUnion('state', [
   z.strictObject({ state: z.literal('failed'), message: z.string() }),
 ]);
 export type DeviceState = z.infer<typeof DeviceState>;
-
-/** The command with which a person connects a credential. Names are quoted for a shell. */
-export function connectCommand(
-  service_id: string,
-  stack_id: string = DEFAULT_STACK,
-  name: string | null = null,
-): string {
-  const quote = (text: string) => (/^[\w.-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
-  const stack = stack_id === DEFAULT_STACK ? '' : ` --stack ${quote(stack_id)}`;
-  return `keyhold connect ${service_id}${stack}${name === null ? '' : ` --name ${quote(name)}`}`;
-}
 
 export interface Connections {
   /** What a page shows before a connection. INVALID_INPUT if the service is not connected with one of the grants. */

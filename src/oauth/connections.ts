@@ -3,7 +3,6 @@
  * exchanges the code of its callback. A callback is accepted once, from the user who started the connection, and of the provider
  * that it was started for (RFC 9207). Never logs or returns a code or a token.
  */
-import { createHash, randomBytes } from 'node:crypto';
 import type { Caller } from '../contract/caller.ts';
 import {
   type ConnectDescription,
@@ -27,7 +26,6 @@ import { type ConnectionParts, requestOfConnection, saveConnection } from './pro
 import { exchangeCode, scopeText } from './token_request.ts';
 import { authorizationErrorCode } from './token_request_error.ts';
 
-const RANDOM_BYTES = 32;
 const AUTHORITY = /^https:\/\/([^/?#]*)/;
 
 export class ServiceConnections implements Connections {
@@ -78,8 +76,9 @@ export class ServiceConnections implements Connections {
     const { fields } = endpointsOf(connection);
     const authorization_url = authorizationEndpoint(service, fields);
     const oauth = oauthOf(service);
-    const state = randomText();
-    const code_verifier = oauth.pkce ? randomText() : null;
+    const openid = await import('openid-client');
+    const state = openid.randomState();
+    const code_verifier = oauth.pkce ? openid.randomPKCECodeVerifier() : null;
     const scopes = input.scopes ?? oauth.scopes;
     const callback = new URL(redirect_uri).href;
     const request = { state, code_verifier, redirect_uri: callback, scopes };
@@ -95,7 +94,10 @@ export class ServiceConnections implements Connections {
       state,
       ...(code_verifier === null
         ? {}
-        : { code_challenge: challengeOf(code_verifier), code_challenge_method: 'S256' }),
+        : {
+            code_challenge: await openid.calculatePKCECodeChallenge(code_verifier),
+            code_challenge_method: 'S256',
+          }),
     };
     for (const [name, text] of Object.entries(parameters)) authorization_url.searchParams.set(name, text);
     return { authorization_url: authorization_url.href, expires_at };
@@ -163,15 +165,6 @@ function endpointsOf({ service, destination }: ConnectionTarget): { token_url: U
 function single(parameters: URLSearchParams, name: string): string | undefined {
   const [first, second] = parameters.getAll(name);
   return second === undefined && first !== '' ? first : undefined;
-}
-
-/** 256 bits, as a state and as a code verifier (RFC 7636, section 4.1). */
-function randomText(): string {
-  return randomBytes(RANDOM_BYTES).toString('base64url');
-}
-
-function challengeOf(code_verifier: string): string {
-  return createHash('sha256').update(code_verifier).digest('base64url');
 }
 
 function next({ slug }: Service): { readonly next: string } {

@@ -113,7 +113,7 @@ export async function requestTokens(request: TokenRequest, grant: TokenGrant): P
   );
 }
 
-/** RFC 7009, section 2.1: revokes the refresh token, or the access token if there is none. Rejects as `requestTokens`. */
+/** RFC 7009, section 2.1: revokes the refresh token, or the access token of a credential without one. Rejects as `requestTokens`. */
 export async function revokeToken(request: TokenRequest): Promise<void> {
   const { access_token_field, refresh_token_field } = oauthOf(request.service);
   const refresh_token = expand(`{${refresh_token_field}}`, request.values);

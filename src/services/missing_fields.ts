@@ -1,10 +1,9 @@
 /** Which fields a credential lacks before it can be used, and which of them must be given in one call. Pure functions. */
-import { connectCommand } from '../contract/connection.ts';
 import type { CredentialStatus } from '../contract/credential.ts';
 import { EXPIRY_NOTICE_MS } from '../contract/limits.ts';
 import type { Service } from '../contract/service/service.ts';
 import { fieldRole } from './destination.ts';
-import { connectGrants } from './oauth/connect.ts';
+import { connectCommand, connectGrants } from './oauth/connect.ts';
 
 type Presences = Pick<CredentialStatus, 'required_credentials' | 'optional_credentials'>;
 

@@ -1,4 +1,4 @@
-/** Refreshes of access tokens in the background: which credentials, as whom, by how many servers, and after failures. */
+/** Refreshes of access tokens in the background: the chosen credentials, the caller in the log, several servers, and failures. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { refreshOnSchedule } from '../../src/app/background/refreshes.ts';

@@ -183,7 +183,8 @@ describe('scheduled tests', () => {
         log,
         operator: () => one.operator(),
         interval_ms: 50,
-        spacing_ms: 5,
+        // Longer than a test on a loaded machine.
+        spacing_ms: 40,
         signal: stopping.signal,
       }),
     );

@@ -1,9 +1,9 @@
 /** Relative times, spans, and text that is safe for a terminal. */
 import { describe, expect, test } from 'vitest';
-import { shellQuote } from '../../src/cli/terminal/output.ts';
 import { describeExpiry, parseTime, relativeTime } from '../../src/cli/terminal/relative_time.ts';
 import { table } from '../../src/cli/terminal/table.ts';
 import { paintFor, printable } from '../../src/cli/terminal/terminal_text.ts';
+import { shellQuote } from '../../src/io/shell_quote.ts';
 
 const NOW = new Date('2026-03-01T12:00:00.000Z');
 

@@ -6,11 +6,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Caller, LOCAL_ORGANIZATION } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { describeFailure, type Logger } from '../../contract/logger.ts';
-import { newRequestId } from '../../crypto/request_id.ts';
 import { BoundedMap } from '../../io/bounded_map.ts';
 import type { AccessTokens } from '../../use/access_tokens.ts';
 import type { CredentialRef } from '../../vault/credentials/codec.ts';
 import type { Vault } from '../../vault/vault.ts';
+import { scheduledCaller } from './scheduled_caller.ts';
 
 const AT_ONCE = 4;
 /** Between two runs on average. */
@@ -87,13 +87,7 @@ async function refreshOne(
   organization: string,
   { user, service, stack, name }: CredentialRef,
 ): Promise<void> {
-  const caller: Caller = {
-    organization,
-    user,
-    scopes: new Set(['credentials:use']),
-    edge: 'schedule',
-    request_id: newRequestId(),
-  };
+  const caller = scheduledCaller(organization, user);
   try {
     const input = { service_id: service, stack_id: stack, ...(name === null ? {} : { name }) };
     const found = await vault.uses.find(caller, input);

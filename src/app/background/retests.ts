@@ -8,9 +8,9 @@ import { type Caller, LOCAL_ORGANIZATION } from '../../contract/caller.ts';
 import { describeFailure, type Logger } from '../../contract/logger.ts';
 import type { Tests } from '../../contract/use/test.ts';
 import type { TestResult } from '../../contract/use/test_result.ts';
-import { newRequestId } from '../../crypto/request_id.ts';
 import type { CredentialRef } from '../../vault/credentials/codec.ts';
 import type { Vault } from '../../vault/vault.ts';
+import { scheduledCaller } from './scheduled_caller.ts';
 
 const AT_ONCE = 4;
 /** Between the starts of two tests: half of the limit of a user, so that people can still test. */
@@ -95,13 +95,7 @@ async function testOne(
   { user, service, stack, name }: CredentialRef,
   counts: Counts,
 ): Promise<void> {
-  const caller: Caller = {
-    organization,
-    user,
-    scopes: new Set(['credentials:use']),
-    edge: 'schedule',
-    request_id: newRequestId(),
-  };
+  const caller = scheduledCaller(organization, user);
   let result: RetestResult = 'not_tested';
   try {
     const input = { service_id: service, stack_id: stack, ...(name === null ? {} : { name }) };

@@ -2,7 +2,7 @@
  * The next command that the output of a command suggests. It keeps the options that select the vault, the stack and the
  * credential. Not for errors, which repeat no argument: it may be a misplaced value.
  */
-import { shellQuote } from './output.ts';
+import { shellQuote } from '../../io/shell_quote.ts';
 
 /** The selecting options of the command that ran. */
 export interface Selectors {

@@ -65,8 +65,3 @@ export async function note(context: CliContext, lines: Part | readonly Part[]): 
 export function examples(...lines: readonly string[]): string {
   return `\n${lines.length === 1 ? 'Example' : 'Examples'}:\n${lines.map((line) => `  ${line}`).join('\n')}`;
 }
-
-/** Quotes an argument for a POSIX shell (POSIX.1-2017, Shell Command Language, section 2.2.2). */
-export function shellQuote(word: string): string {
-  return /^[A-Za-z0-9_.,:@%/+-]+$/.test(word) ? word : `'${word.replaceAll("'", String.raw`'\''`)}'`;
-}

@@ -1,8 +1,10 @@
 /** How a person connects a service with OAuth, and which fields that needs first. Pure functions. */
+import { DEFAULT_STACK } from '../../contract/caller.ts';
 import { CONNECT_GRANTS, type ConnectField, type ConnectGrant } from '../../contract/connection.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { Service } from '../../contract/service/service.ts';
 import { fieldsIn } from '../../contract/service/texts.ts';
+import { shellQuote } from '../../io/shell_quote.ts';
 
 /** Empty if no person can connect it: without an endpoint, or without fields for the client id and the access token. */
 export function connectGrants({ oauth }: Pick<Service, 'oauth'>): readonly ConnectGrant[] {
@@ -71,4 +73,14 @@ export function assertConnectable(service: Service, grant: ConnectGrant, stored:
     `${name} is connected with a client that you register there. Add ${missing.join(' and ')} first, for example with \`${command}\`.`,
     { next: `Add the missing fields with \`${command}\`, then connect.` },
   );
+}
+
+/** The command with which a person connects a credential. */
+export function connectCommand(
+  service_id: string,
+  stack_id: string = DEFAULT_STACK,
+  name: string | null = null,
+): string {
+  const stack = stack_id === DEFAULT_STACK ? '' : ` --stack ${shellQuote(stack_id)}`;
+  return `keyhold connect ${service_id}${stack}${name === null ? '' : ` --name ${shellQuote(name)}`}`;
 }

@@ -5,7 +5,6 @@ import { Approval, NO_REQUEST, type Waiting } from '../../contract/approval.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { ACCESS_REQUESTS_PER_USER_MAX } from '../../contract/limits.ts';
 import type { UsePolicy } from '../../contract/use/policy.ts';
-import type { RandomBytes } from '../../crypto/random.ts';
 import type { EntryFacts } from '../audit/entry.ts';
 import type { CredentialRef } from '../credentials/codec.ts';
 import type { Versioned } from '../records/entity_repository.ts';
@@ -35,16 +34,6 @@ export interface AccessMeta {
   readonly accepted_as?: Omit<CredentialRef, 'service'>;
 }
 export type FoundAccess = Versioned<AccessMeta>;
-
-/** Without letters and digits that look alike. */
-const CODE_ALPHABET = '23456789ABCDEFGHJKMNPQRSTVWXYZ';
-const CODE_HALF = 3;
-
-/** The agent's result and the page both show it. */
-export function newCode(random: RandomBytes): string {
-  const letters = [...random(2 * CODE_HALF)].map((byte) => CODE_ALPHABET[byte % CODE_ALPHABET.length]);
-  return `${letters.slice(0, CODE_HALF).join('')}-${letters.slice(CODE_HALF).join('')}`;
-}
 
 export function describeAccess(
   { id, meta }: FoundAccess,
@@ -102,10 +91,6 @@ export function resultOf({ id, meta }: FoundAccess): AccessRequest {
 /** The credential that the values are stored in. */
 export function acceptedRef({ user, stack, service, name, accepted_as }: AccessMeta): CredentialRef {
   return { user, stack, service, name, ...accepted_as };
-}
-
-export function isSameRef(a: CredentialRef, b: CredentialRef): boolean {
-  return a.user === b.user && a.stack === b.stack && a.service === b.service && a.name === b.name;
 }
 
 export function keyOf({ user, stack, service, name }: CredentialRef): string[] {

@@ -16,12 +16,13 @@ import { parseInput } from '../../contract/validation.ts';
 import type { ChangePlan, RecordWrite } from '../../store/store.ts';
 import type { ApiKeySet } from '../api_keys/key_set.ts';
 import { newEntry } from '../audit/entry.ts';
-import type { CredentialRef } from '../credentials/codec.ts';
+import { type CredentialRef, isSameRef } from '../credentials/codec.ts';
 import { requestedRef } from '../credentials/name.ts';
 import type { DefinitionApprovals } from '../definitions/definition_approvals.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { Guard } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
+import { newConfirmationCode } from '../records/confirmation_code.ts';
 import { EntityRepository, NO_WRITES, removal } from '../records/entity_repository.ts';
 import { idBytes, idText } from '../records/record_codec.ts';
 import type { StackRecords } from '../stacks/repository.ts';
@@ -34,9 +35,7 @@ import {
   describeAccess,
   type FoundAccess as Found,
   factsOf,
-  isSameRef,
   keyOf,
-  newCode,
   notYours,
   resultOf,
   tooMany,
@@ -92,7 +91,7 @@ export class AccessRequests {
       base_url: custom?.base_url ?? null,
       fields: custom?.fields ?? [],
       reason: input.reason,
-      code: newCode(this.#parts.random),
+      code: newConfirmationCode(this.#parts.random),
       created_at: at.toISOString(),
       expires_at: new Date(at.getTime() + ACCESS_REQUEST_AGE_MS).toISOString(),
       state: 'pending',

@@ -86,6 +86,11 @@ export function refOf({ user, stack, service, name }: CredentialRef): Credential
   return { user, stack, service, name };
 }
 
+/** Whether both are of one credential. */
+export function isSameRef(a: CredentialRef, b: CredentialRef): boolean {
+  return a.user === b.user && a.stack === b.stack && a.service === b.service && a.name === b.name;
+}
+
 /** Stands in for the metadata of a row that does not decrypt. */
 export function damagedCredential(ref: CredentialRef, row: StoredMeta): CredentialMeta {
   return {

@@ -13,13 +13,11 @@ import type { LoadedRow, RecordWrite, RowRead } from '../../store/store.ts';
 import type { CredentialRef } from '../credentials/codec.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
+import { newConfirmationCode } from '../records/confirmation_code.ts';
 import { EntityRepository, removal, type Versioned } from '../records/entity_repository.ts';
 import { HourlySweep } from '../records/hourly_sweep.ts';
 
 const HANDLE_BYTES = 16;
-const CODE_CHARACTERS = 6;
-/** Crockford base32: without letters that look like another one or like a digit. */
-const CODE_ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 const DELETED_AT_ONCE_MAX = 500;
 
 export interface HandleMeta {
@@ -71,7 +69,7 @@ export class HandleRecords {
     const at = this.#parts.now();
     return {
       hash: hashOf(handle),
-      code: this.#newCode(),
+      code: newConfirmationCode(this.#parts.random),
       user,
       requested_by: { edge, api_key_id, claimed_client },
       service,
@@ -82,12 +80,6 @@ export class HandleRecords {
       created_at: at.toISOString(),
       expires_at: new Date(at.getTime() + HANDLE_AGE_MS).toISOString(),
     };
-  }
-
-  /** Such as `7K4-Q2M`. */
-  #newCode(): string {
-    const characters = [...this.#parts.random(CODE_CHARACTERS)].map((byte) => CODE_ALPHABET[byte % 32]);
-    return `${characters.slice(0, 3).join('')}-${characters.slice(3).join('')}`;
   }
 
   /** `undefined` for a text that is not a handle, and for one that was deleted or never given out. */

@@ -1,11 +1,10 @@
 /** Whether a stored credential can be used now. Each refusal names the next step. Pure functions. */
-import { connectCommand } from '../../contract/connection.ts';
 import type { Destination } from '../../contract/destination.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { Service } from '../../contract/service/service.ts';
 import { msUntil } from '../../contract/timestamp.ts';
 import { missingFields } from '../../services/missing_fields.ts';
-import { connectGrants } from '../../services/oauth/connect.ts';
+import { connectCommand, connectGrants } from '../../services/oauth/connect.ts';
 import { tokenGrantOf } from '../../services/oauth/grants.ts';
 import { type CredentialMeta, stableRevisionOf, type TokenState } from '../credentials/codec.ts';
 import { credentialStatus } from '../credentials/status.ts';

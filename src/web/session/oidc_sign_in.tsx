@@ -9,14 +9,12 @@ import { VaultError } from '../../contract/errors.ts';
 import { describeFailure } from '../../contract/logger.ts';
 import { issuedUser } from '../../http/auth/issued_users.ts';
 import { RateLimiter, type RateLimits } from '../../http/auth/rate_limits.ts';
-import { HttpError } from '../../http/error_response.ts';
 import { type OidcClient, SignInError } from '../../oauth/oidc_client.ts';
 import type { SignInAttempt } from '../../vault/people/sign_in_attempts.ts';
-import { BrandMark } from '../layout/icons.tsx';
+import { showProviderLink } from '../layout/provider_link.tsx';
 import { type OpenPageEnv, type PageParts, textOf } from '../page.ts';
-import { showPage } from '../respond.tsx';
 import type { PageCookies } from './cookies.ts';
-import { assertPrivateConnection, safeNextPath } from './request_checks.ts';
+import { assertCallbackMethod, assertPrivateConnection, safeNextPath } from './request_checks.ts';
 
 const OIDC_PATH = '/dashboard/sign-in/oidc';
 const CALLBACK_PATH = `${OIDC_PATH}/callback`;
@@ -68,8 +66,7 @@ export function addOidcSignIn(
     try {
       const { authorization_url, secrets } = await oidc.start(redirect_uri);
       cookies.setAttempt(c, vault.web_sessions.attempts.seal({ ...secrets, next }));
-      c.header('Refresh', `0; url=${authorization_url}`);
-      return showPage(c, { title: 'Sign in' }, <Continue name={provider.name} url={authorization_url} />);
+      return showProviderLink(c, provider.name, authorization_url);
     } catch (error) {
       if (!(error instanceof SignInError)) throw error;
       logFailure(request_id, error);
@@ -93,13 +90,13 @@ export function addOidcSignIn(
   };
 
   app.get(CALLBACK_PATH, async (c) => {
-    // HEAD, which arrives here too, changes nothing.
-    if (c.req.method !== 'GET')
-      throw new HttpError(405, 'INVALID_INPUT', 'A callback is a GET.', { Allow: 'GET' });
+    assertCallbackMethod(c.req.method);
     assertPrivateConnection(c.req.raw.headers, public_url);
     const { request_id, address } = c.env.mount;
     const sealed = cookies.takeAttempt(c);
     const attempt = sealed === undefined ? undefined : vault.web_sessions.attempts.open(sealed);
+    // A cookie that is sent again makes another request to the provider.
+    if (attempt !== undefined) starts.count(address());
     try {
       return c.redirect(await signIn(c, attempt), 303);
     } catch (error) {
@@ -128,17 +125,6 @@ function failurePath(problem: Problem, next: string | undefined): string {
   const query = new URLSearchParams({ problem, ...(path === '/dashboard' ? {} : { next: path }) });
   return `/dashboard/sign-in?${query}`;
 }
-
-const Continue: FC<{ readonly name: string; readonly url: string }> = ({ name, url }) => (
-  <div class="sign-in">
-    <BrandMark />
-    <h1>Continue to {name}</h1>
-    <p class="muted">You sign in there and then come back to Keyhold.</p>
-    <a class="button button-primary" href={url}>
-      Continue to {name}
-    </a>
-  </div>
-);
 
 /** The button of the sign-in page. */
 export const OidcButton: FC<{ readonly name: string; readonly next: string }> = ({ name, next }) => (

@@ -33,6 +33,11 @@ export function assertCsrfToken(form: FormData, expected: string): void {
   );
 }
 
+/** Throws 405 for HEAD, which arrives where GET does: a callback is a GET that changes something. */
+export function assertCallbackMethod(method: string): void {
+  if (method !== 'GET') throw new HttpError(405, 'INVALID_INPUT', 'A callback is a GET.', { Allow: 'GET' });
+}
+
 /**
  * Throws 403 if a password or a session token could be read on the network: only https, or a browser and a server on one
  * machine, keep them private.

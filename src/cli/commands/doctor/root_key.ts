@@ -2,10 +2,10 @@
 import { statSync } from 'node:fs';
 import { VaultError } from '../../../contract/errors.ts';
 import { tempFilesOf } from '../../../io/atomic_file.ts';
+import { shellQuote } from '../../../io/shell_quote.ts';
 import { readKeyFile } from '../../../vault/keys/key_file.ts';
 import { vaultFileExists } from '../../connect/presence.ts';
 import type { CliContext } from '../../context.ts';
-import { shellQuote } from '../../terminal/output.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
 const CHECK = 'root_key';

@@ -2,8 +2,8 @@
 import { existsSync, lstatSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { shellQuote } from '../../../io/shell_quote.ts';
 import type { Settings } from '../../../settings/settings.ts';
-import { shellQuote } from '../../terminal/output.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
 const NODE_MIN: readonly [major: number, minor: number] = [20, 12];

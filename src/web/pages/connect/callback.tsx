@@ -4,11 +4,11 @@
  */
 import { VaultError } from '../../../contract/errors.ts';
 import { CALLBACK_PATH } from '../../../contract/pages.ts';
-import { HttpError } from '../../../http/error_response.ts';
 import { ButtonLink } from '../../layout/components.tsx';
 import { Outcome } from '../../layout/outcome.tsx';
 import { definePage } from '../../page.ts';
 import { redirectTo, showPage } from '../../respond.tsx';
+import { assertCallbackMethod } from '../../session/request_checks.ts';
 import { credentialPath } from '../credentials/lookup.ts';
 import { connectedText } from './connect.tsx';
 
@@ -17,9 +17,7 @@ const RESULT_PATH = '/dashboard/oauth/result';
 export const callbackPages = definePage({
   register(app, { connections }) {
     app.get(CALLBACK_PATH, async (c) => {
-      // HEAD, which arrives here too, changes nothing.
-      if (c.req.method !== 'GET')
-        throw new HttpError(405, 'INVALID_INPUT', 'A callback is a GET.', { Allow: 'GET' });
+      assertCallbackMethod(c.req.method);
       try {
         const connected = await connections.finish(c.var.caller, new URL(c.req.url).searchParams);
         const { completes_handle, credential_id } = connected;

@@ -3,11 +3,11 @@ import { type Connected, ConnectInput } from '../../../contract/connection.ts';
 import type { VaultError } from '../../../contract/errors.ts';
 import { connectUrl } from '../../../contract/pages.ts';
 import { parseInput } from '../../../contract/validation.ts';
+import { showProviderLink } from '../../layout/provider_link.tsx';
 import { definePage, type PageContext, type PageParts, textOf } from '../../page.ts';
 import { redirectTo, showPage } from '../../respond.tsx';
 import { credentialPath, isRefusal, refusalStatus } from '../credentials/lookup.ts';
 import { ConnectPage, DeviceEnd, DeviceWaits } from './connect_view.tsx';
-import { showProviderLink } from './provider_link.tsx';
 import { storeClientFields } from './store_client_fields.ts';
 
 const PATH = '/dashboard/connect/:service_id';

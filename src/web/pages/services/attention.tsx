@@ -3,10 +3,9 @@ import type { FC } from 'hono/jsx';
 import type { CredentialState, CredentialSummary } from '../../../contract/credential.ts';
 import { Badge } from '../../layout/components.tsx';
 import { ExpiryBadge, expiryOf } from '../../layout/expiry.tsx';
-import { Logo } from '../../layout/logo.tsx';
 import { CredentialStateBadge } from '../../layout/states.tsx';
 import { GroupIcon } from '../audit/icons.tsx';
-import { credentialPath } from '../credentials/lookup.ts';
+import { CredentialRow } from './credential_row.tsx';
 
 /** Why a state needs a person. */
 const REASONS: Readonly<Partial<Record<CredentialState, string>>> = {
@@ -64,34 +63,15 @@ export const Attention: FC<{
           </li>
         )}
         {findings.map(({ credential, text }) => (
-          <FindingRow credential={credential} text={text} now={now} />
+          <CredentialRow credential={credential} text={text}>
+            {credential.status === 'active' ? (
+              <ExpiryBadge expires_at={credential.expires_at} now={now} />
+            ) : (
+              <CredentialStateBadge state={credential.status} />
+            )}
+          </CredentialRow>
         ))}
       </ul>
     </section>
-  );
-};
-
-const FindingRow: FC<Finding & { readonly now: Date }> = ({ credential, text, now }) => {
-  const { credential_id, service_id, service_name, name, status, expires_at } = credential;
-  return (
-    <li>
-      <a class="row" href={credentialPath(credential_id ?? '')}>
-        <Logo service_id={service_id} name={service_name} />
-        <span class="row-main">
-          <span class="row-title">
-            {service_name}
-            {name !== null && <span class="row-name">{name}</span>}
-          </span>
-          <span class="row-text">{text}</span>
-        </span>
-        <span class="row-aside">
-          {status === 'active' ? (
-            <ExpiryBadge expires_at={expires_at} now={now} />
-          ) : (
-            <CredentialStateBadge state={status} />
-          )}
-        </span>
-      </a>
-    </li>
   );
 };

@@ -3,9 +3,8 @@ import type { FC } from 'hono/jsx';
 import type { CredentialSummary } from '../../../contract/credential.ts';
 import { Badge, Time } from '../../layout/components.tsx';
 import { ExpiryBadge } from '../../layout/expiry.tsx';
-import { Logo } from '../../layout/logo.tsx';
 import { CredentialStateBadge } from '../../layout/states.tsx';
-import { credentialPath } from '../credentials/lookup.ts';
+import { CredentialRow } from './credential_row.tsx';
 
 export const ConnectedServices: FC<{
   readonly credentials: readonly CredentialSummary[];
@@ -17,40 +16,19 @@ export const ConnectedServices: FC<{
         Connected <span class="count">{credentials.length}</span>
       </h2>
       <ul class="rows">
-        {credentials.map((credential) => (
-          <CredentialRow credential={credential} now={now} />
-        ))}
+        {credentials.map((credential) => {
+          const { status, expires_at, pending_approval } = credential;
+          return (
+            <CredentialRow credential={credential} text={<LastUse credential={credential} />}>
+              {pending_approval !== null && <Badge tone="warning">New values wait</Badge>}
+              {status === 'active' && <ExpiryBadge expires_at={expires_at} now={now} />}
+              <CredentialStateBadge state={status} />
+            </CredentialRow>
+          );
+        })}
       </ul>
     </section>
   );
-
-const CredentialRow: FC<{ readonly credential: CredentialSummary; readonly now: Date }> = ({
-  credential,
-  now,
-}) => {
-  const { credential_id, service_id, service_name, name, status, expires_at, pending_approval } = credential;
-  return (
-    <li>
-      <a class="row" href={credentialPath(credential_id ?? '')}>
-        <Logo service_id={service_id} name={service_name} />
-        <span class="row-main">
-          <span class="row-title">
-            {service_name}
-            {name !== null && <span class="row-name">{name}</span>}
-          </span>
-          <span class="row-text">
-            <LastUse credential={credential} />
-          </span>
-        </span>
-        <span class="row-aside">
-          {pending_approval !== null && <Badge tone="warning">New values wait</Badge>}
-          {status === 'active' && <ExpiryBadge expires_at={expires_at} now={now} />}
-          <CredentialStateBadge state={status} />
-        </span>
-      </a>
-    </li>
-  );
-};
 
 const LastUse: FC<{ readonly credential: CredentialSummary }> = ({
   credential: { last_used_at, updated_at },
