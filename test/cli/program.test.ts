@@ -396,6 +396,7 @@ describe('the imports of the command line', () => {
       'rules.ts',
       'secret.ts',
       'server_url.ts',
+      'shell_quote.ts',
     ]);
     expect(files.size).toBeGreaterThan(15);
   });

@@ -6,6 +6,7 @@ import { actAs, type Caller, SCOPES } from '../../../src/contract/caller.ts';
 import { findTexts } from '../../kit/canary.ts';
 import { outcomeOf } from '../../kit/outcome.ts';
 import {
+  flipBit,
   openTestDatabase,
   type RecordRow,
   readAuditEntryRows,
@@ -193,7 +194,7 @@ describe('a record that was rolled back, deleted or damaged', () => {
       if (row === undefined) throw new Error('no row');
       await replaceRecords(home, [], [row.seq]);
       expect(await of(where)).toEqual([['record_missing', id_of(row)]]);
-      await replaceRecords(home, [{ ...row, sealed_meta: Buffer.from(row.sealed_meta).fill(7, 40, 41) }]);
+      await replaceRecords(home, [{ ...row, sealed_meta: flipBit(row.sealed_meta, 320) }]);
       expect(await of(where)).toEqual([['record_damaged', id_of(row)]]);
       expect(await of(elsewhere)).toEqual([]);
       await replaceRecords(home, [row]);
@@ -356,9 +357,7 @@ describe('an organization that was erased', () => {
         const database = openTestDatabase(home);
         await database.replaceWrappedKeys(
           (await database.wrappedKeys()).map((key) =>
-            key.owner.equals(organization)
-              ? { ...key, wrapped: Buffer.from(key.wrapped).fill(7, 40, 41) }
-              : key,
+            key.owner.equals(organization) ? { ...key, wrapped: flipBit(key.wrapped, 320) } : key,
           ),
         );
       },
