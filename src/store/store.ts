@@ -128,6 +128,10 @@ export interface StoreHeader {
   readonly root_key_source: string;
   /** Only with a passphrase. */
   readonly passphrase_salt: Buffer | undefined;
+  /** Only with a keychain or a key service: which key, as in KEYHOLD_ROOT_KEY. Never a secret. */
+  readonly root_key_ref: string | undefined;
+  /** Only with a key service: the root key, encrypted by the service. */
+  readonly root_key_sealed: Buffer | undefined;
   readonly created_at: string;
 }
 

@@ -204,6 +204,8 @@ async function createVault(parts: OpenVaultOptions, store: Store, audit_log: Aud
     root_key_id: rootKeyId(root_key),
     root_key_source: source.kind,
     passphrase_salt,
+    root_key_ref: undefined,
+    root_key_sealed: undefined,
     created_at: now.toISOString(),
   };
   const { wrapped, keyring } = Keyring.createVaultKeys(

@@ -16,6 +16,7 @@ import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { ErrorCode, ErrorReason } from '../../src/contract/errors.ts';
+import { STORE_FORMAT } from '../../src/store/sqlite/schema.ts';
 import { CLIENT_KINDS, type ClientKind, connectClient } from '../kit/mcp/mcp_clients.ts';
 import { openTestVault, temporaryFolder } from '../kit/vault/temp_vault.ts';
 import { DANUBE_CALL } from './calls.ts';
@@ -76,7 +77,7 @@ function withUserVersion(path: string, version: number): () => void {
     database.close();
   };
   set(version);
-  return () => set(2);
+  return () => set(STORE_FORMAT);
 }
 
 function ownService(home: string, text: string): () => void {
@@ -158,7 +159,7 @@ const BREAKAGES: readonly Breakage[] = [
   },
   {
     what: 'a vault of a newer version of Keyhold',
-    make: (home) => withUserVersion(vaultOf(home), 3),
+    make: (home) => withUserVersion(vaultOf(home), STORE_FORMAT + 1),
     code: 'UNAVAILABLE',
     reason: 'newer_format',
     remedy: /Upgrade Keyhold/,

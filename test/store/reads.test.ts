@@ -37,6 +37,8 @@ describe('the vault in a store', () => {
       root_key_id: Buffer.alloc(16, 2),
       root_key_source: 'env',
       passphrase_salt: Buffer.alloc(16),
+      root_key_ref: undefined,
+      root_key_sealed: undefined,
       created_at: '2026-01-02T00:00:00.000Z',
     };
     expect(await other.create(second, { writes: [], audit: [entry('o', 'second')] })).toBe(false);

@@ -11,6 +11,8 @@ const HEADER = {
   root_key_id: Buffer.alloc(16, 1),
   root_key_source: 'file',
   passphrase_salt: undefined,
+  root_key_ref: undefined,
+  root_key_sealed: undefined,
   created_at: '2026-01-01T00:00:00.000Z',
 };
 const ID_BYTES = 16;

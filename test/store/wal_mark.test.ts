@@ -16,6 +16,7 @@ import {
 import { dirname, join } from 'node:path';
 import Driver from 'better-sqlite3';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { STORE_FORMAT } from '../../src/store/sqlite/schema.ts';
 import { openSqlite, type SqliteStore } from '../../src/store/sqlite/store.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 import { entry, newStorePath, openStore, put, readChain } from './store_kit.ts';
@@ -181,7 +182,11 @@ describe('a write-ahead log that a crash left', () => {
   });
 
   test('opens if a tool has vacuumed the file or added an index within the log', async () => {
-    for (const sql of ['VACUUM', 'CREATE INDEX other ON record (kind)', 'PRAGMA user_version = 2']) {
+    for (const sql of [
+      'VACUUM',
+      'CREATE INDEX other ON record (kind)',
+      `PRAGMA user_version = ${STORE_FORMAT}`,
+    ]) {
       const path = newStorePath();
       const store = await openStore(path);
       await writeAll(store, 'a');

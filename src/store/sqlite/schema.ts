@@ -10,17 +10,24 @@ export const APPLICATION_ID = 0x4b_48_4c_44;
 /**
  * `PRAGMA user_version`. Counts up with every change of the tables. Format 1 has no `record.organization`, and its records
  * keep an empty one: nothing reads the column yet. Files of earlier versions have an index `record_unassigned` on it.
+ * Formats 1 and 2 have no root keys of key services.
  */
-export const STORE_FORMAT = 2;
+export const STORE_FORMAT = 3;
 const OLDEST_FORMAT = 1;
 
 /** Keeps an organization's entries together: its number is the high part of the rowid, the position the low part. */
 export const POSITIONS_PER_ORGANIZATION = 2 ** 32;
 
-const FORMAT_2 = `
-  ALTER TABLE record ADD COLUMN organization BLOB NOT NULL DEFAULT x'';
-  PRAGMA user_version = 2;
-`;
+/** Upgrades by the format that they start from. */
+const UPGRADES: Readonly<Record<number, string>> = {
+  1: `
+    ALTER TABLE record ADD COLUMN organization BLOB NOT NULL DEFAULT x'';
+    PRAGMA user_version = 2;`,
+  2: `
+    ALTER TABLE vault ADD COLUMN root_key_ref TEXT;
+    ALTER TABLE vault ADD COLUMN root_key_sealed BLOB;
+    PRAGMA user_version = 3;`,
+};
 
 /** The column names `place` (the sequence number) and `end_seal` (the head MAC) are those of format 1. */
 export const SCHEMA = `
@@ -29,7 +36,9 @@ export const SCHEMA = `
     root_key_id BLOB NOT NULL,
     root_key_source TEXT NOT NULL,
     passphrase_salt BLOB,
-    created_at TEXT NOT NULL
+    created_at TEXT NOT NULL,
+    root_key_ref TEXT,
+    root_key_sealed BLOB
   ) STRICT;
   CREATE TABLE wrapped_key (
     owner BLOB NOT NULL,
@@ -109,12 +118,19 @@ export function walWarning(database: Database): StoreHealth['warning'] {
 
 /** Throws what the driver throws, such as for tables that exist. */
 export function createTables(database: Database, header: StoreHeader): void {
-  const { root_key_id, root_key_source, passphrase_salt, created_at } = header;
+  const { root_key_id, root_key_source, passphrase_salt, created_at, root_key_ref, root_key_sealed } = header;
   database.exec(SCHEMA);
   setMarkedVersion(database);
   database
-    .prepare('INSERT INTO vault VALUES (1, ?, ?, ?, ?)')
-    .run(root_key_id, root_key_source, passphrase_salt ?? null, created_at);
+    .prepare('INSERT INTO vault VALUES (1, ?, ?, ?, ?, ?, ?)')
+    .run(
+      root_key_id,
+      root_key_source,
+      passphrase_salt ?? null,
+      created_at,
+      root_key_ref ?? null,
+      root_key_sealed ?? null,
+    );
 }
 
 export function formatOf(database: Database): number {
@@ -122,13 +138,14 @@ export function formatOf(database: Database): number {
 }
 
 /**
- * Upgrades a file of format 1, and one from before the mark of its write-ahead log, which older versions can open still.
+ * Upgrades a file of an earlier format, and one from before the mark of its write-ahead log, which older versions can open still.
  * Safe if two processes do it at once. Throws what the driver throws.
  */
 export function upgradeSchema(database: Database): void {
-  if (formatOf(database) !== 1 && hasWalMark(database)) return;
+  if (formatOf(database) === STORE_FORMAT && hasWalMark(database)) return;
   const upgrade = database.transaction(() => {
-    if (formatOf(database) === 1) database.exec(FORMAT_2);
+    for (let format = formatOf(database); format < STORE_FORMAT; format++)
+      database.exec(UPGRADES[format] ?? '');
     if (hasWalMark(database)) return;
     database.exec(WAL_MARK_SCHEMA);
     setMarkedVersion(database);

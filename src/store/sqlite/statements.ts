@@ -8,14 +8,17 @@ import type {
   StoredHead,
   StoredMeta,
   StoredRecord,
+  StoreHeader,
   WrappedKey,
 } from '../store.ts';
-import { POSITIONS_PER_ORGANIZATION } from './schema.ts';
+import { formatOf, POSITIONS_PER_ORGANIZATION } from './schema.ts';
 
 interface HeaderRow {
   readonly root_key_id: Buffer;
   readonly root_key_source: string;
   readonly passphrase_salt: Buffer | null;
+  readonly root_key_ref: string | null;
+  readonly root_key_sealed: Buffer | null;
   readonly created_at: string;
 }
 export interface EntryRow {
@@ -46,7 +49,6 @@ type FoundById = readonly [...FoundRow, index: Buffer];
 type WithValues<Row extends readonly unknown[]> = readonly [...Row, sealed_values: Buffer];
 
 export interface Statements {
-  readonly header: Statement<[], HeaderRow>;
   readonly key: Statement<[Buffer, number], WrappedKey>;
   readonly newest_key: Statement<[Buffer], WrappedKey>;
   readonly find: Statement<[Buffer], FoundByIndex>;
@@ -93,6 +95,26 @@ export function loadRow(sql: Statements, read: RowRead): LoadedRow | undefined {
   return row && { row: toMeta(row, row[5], read.index), sealed_values: row[6] };
 }
 
+/** Not among the prepared statements: another process may have upgraded the file. Throws what the driver throws. */
+export function readHeader(database: Database): StoreHeader | undefined {
+  // A file of an earlier format is read before it is upgraded; one that is read-only never is.
+  const has_root_key_columns = formatOf(database) > 2;
+  const row = database
+    .prepare<[], HeaderRow>(
+      `SELECT root_key_id, root_key_source, passphrase_salt, created_at,
+       ${has_root_key_columns ? 'root_key_ref, root_key_sealed' : 'NULL AS root_key_ref, NULL AS root_key_sealed'} FROM vault`,
+    )
+    .get();
+  if (row === undefined) return undefined;
+  const { passphrase_salt, root_key_ref, root_key_sealed } = row;
+  return {
+    ...row,
+    passphrase_salt: passphrase_salt ?? undefined,
+    root_key_ref: root_key_ref ?? undefined,
+    root_key_sealed: root_key_sealed ?? undefined,
+  };
+}
+
 function toMeta(row: readonly [...FoundRow, ...Buffer[]], id: Buffer, index: Buffer): StoredMeta {
   const [kind, scope, revision, key_version, sealed_meta] = row;
   return { kind, id, scope, index, revision, key_version, sealed_meta, derived: undefined };
@@ -119,7 +141,6 @@ export function chainStart({ chain }: Statements, organization: Buffer): number 
 export function prepareStatements(database: Database): Statements {
   const found = 'kind, scope, revision, key_version, sealed_meta';
   return {
-    header: database.prepare('SELECT root_key_id, root_key_source, passphrase_salt, created_at FROM vault'),
     key: database.prepare('SELECT owner, version, wrapped FROM wrapped_key WHERE owner = ? AND version = ?'),
     newest_key: database.prepare(
       'SELECT owner, version, wrapped FROM wrapped_key WHERE owner = ? ORDER BY version DESC LIMIT 1',

@@ -55,6 +55,7 @@ import {
   headOf,
   loadRow,
   prepareStatements,
+  readHeader,
   type Statements,
   toStoredHead,
 } from './statements.ts';
@@ -117,9 +118,9 @@ export class SqliteStore implements Store {
   async header(): Promise<StoreHeader | undefined> {
     return this.#exclusive(() => {
       if (!hasVault(this.#database)) return undefined;
-      const row = this.#prepared().header.get();
-      if (row === undefined) throw storeError('SQLITE_CORRUPT');
-      return { ...row, passphrase_salt: row.passphrase_salt ?? undefined };
+      const header = readHeader(this.#database);
+      if (header === undefined) throw storeError('SQLITE_CORRUPT');
+      return header;
     });
   }
 

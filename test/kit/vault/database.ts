@@ -56,6 +56,8 @@ export interface HeaderRow {
   readonly root_key_id: Buffer;
   readonly root_key_source: string;
   readonly passphrase_salt: Buffer | null;
+  readonly root_key_ref: string | null;
+  readonly root_key_sealed: Buffer | null;
   readonly created_at: string;
 }
 

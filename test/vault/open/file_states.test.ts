@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import Driver from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
 import { ERROR_TABLE, type ErrorCode, type ErrorReason, VaultError } from '../../../src/contract/errors.ts';
+import { STORE_FORMAT } from '../../../src/store/sqlite/schema.ts';
 import type { CreatePolicy } from '../../../src/vault/open_vault.ts';
 import { runProgram, startProgram } from '../../kit/child/built_program.ts';
 import { snapshot } from '../../kit/file_system.ts';
@@ -142,7 +143,7 @@ const STATES: readonly State[] = [
   })),
   {
     name: 'a vault of a newer format',
-    arrange: ({ vault }) => setPragma(vault, 'user_version = 3'),
+    arrange: ({ vault }) => setPragma(vault, `user_version = ${STORE_FORMAT + 1}`),
     code: 'UNAVAILABLE',
     reason: 'newer_format',
     remedy: /Upgrade Keyhold/,
