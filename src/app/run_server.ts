@@ -91,7 +91,9 @@ export async function runServer(options: ServeOptions): Promise<void> {
       }
       const public_url = http.public_url ?? toLoopbackUrl(listener.url);
       const parts = { ...partsOf(app, vault), log, version, public_url, now };
-      const http_app = await createApp(parts, http, { tokens, oidc }, metrics);
+      let is_draining = false;
+      const options = { metrics, isDraining: () => is_draining };
+      const http_app = await createApp(parts, http, { tokens, oidc }, options);
       listener.serve(http_app.fetch);
       announce(home, public_url, log, { url: listener.url, public_url, version });
       printReady(`keyhold listening on ${listener.url}`);
@@ -105,8 +107,11 @@ export async function runServer(options: ServeOptions): Promise<void> {
         until: shutdownRequested,
       });
       await shutdownRequested;
-      log.info({}, 'stopping');
+      is_draining = true;
+      log.info({ drain_seconds: http.drain_seconds }, 'stopping');
       removeServerFile(home);
+      listener.endKeepAlive();
+      await sleep(http.drain_seconds * 1_000);
       await listener.close();
       log.info({}, 'stopped');
       await background;
@@ -181,7 +186,7 @@ async function createApp(
   parts: HttpDependencies,
   settings: HttpSettings,
   { tokens, oidc }: { readonly tokens: TokenSettings | undefined; readonly oidc: OidcClient | undefined },
-  metrics: Metrics,
+  { metrics, isDraining }: { readonly metrics: Metrics; readonly isDraining: () => boolean },
 ): Promise<HttpApp> {
   const { public_url } = parts;
   const issuer = tokens?.issuer;
@@ -199,6 +204,7 @@ async function createApp(
     behind_proxy,
     authenticators: tokens === undefined ? [] : [accessTokens(tokens.issuer, parts, tokens.fetchDocument)],
     metrics,
+    isDraining,
     // Requests through a local proxy come from this machine too, even if the settings do not mention the proxy.
     metrics_open: isLoopbackHost(host) && !behind_proxy && isLoopbackHost(new URL(public_url).hostname),
     open_routes: [addHome, addOpenApi, addDocs],

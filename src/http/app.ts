@@ -33,6 +33,8 @@ export interface HttpAppOptions {
   readonly metrics?: Metrics;
   /** Metrics need no key, because only this machine can request them. Otherwise they need a key of the operator. */
   readonly metrics_open?: boolean;
+  /** See `BuiltInRoutesOptions`. Default: never. */
+  readonly isDraining?: () => boolean;
   /** Add routes that need no key, after all others: the OpenAPI document and its page. */
   readonly open_routes?: readonly ((app: OpenAPIHono<PipelineEnv>, parts: HttpDependencies) => void)[];
 }
@@ -49,7 +51,7 @@ export async function createHttpApp(
   options: HttpAppOptions,
 ): Promise<HttpApp> {
   const { limits, allowed_hosts = [], behind_proxy = false, authenticators = [] } = options;
-  const { metrics = await createMetrics(false), metrics_open = false } = options;
+  const { metrics = await createMetrics(false), metrics_open = false, isDraining = () => false } = options;
   const failures = new RateLimiter(
     limits.auth_failures_per_minute,
     'Too many requests without a valid API key or access token.',
@@ -74,7 +76,7 @@ export async function createHttpApp(
   // For the OpenAPI document, which one of the open routes makes.
   for (const definition of groups.flatMap(({ app }) => app.openAPIRegistry.definitions))
     if (definition.type === 'route') built_in.app.openAPIRegistry.registerPath(definition.route);
-  addBuiltInRoutes(built_in.app, { vault: parts.vault, metrics, metrics_open, pipeline });
+  addBuiltInRoutes(built_in.app, { vault: parts.vault, metrics, metrics_open, pipeline, isDraining });
   for (const add of options.open_routes ?? []) add(built_in.app, parts);
   const findGroup = routeGroupFinder(groups, built_in);
   const is_https = parts.public_url.startsWith('https:');

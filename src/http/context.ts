@@ -9,8 +9,9 @@ import type { RouteGroup } from './routing/route_groups.ts';
 /** The route of a request that matches none, in logs and metrics. */
 export const UNMATCHED_ROUTE = 'none';
 
-/** The path of the health check, which is the only route without a Host check. */
+/** The paths of probes, which are the only routes without a Host check: the store can be read; also, the server takes requests. */
 export const HEALTH_PATH = '/healthz';
+export const READY_PATH = '/readyz';
 
 export interface RequestContext {
   readonly request_id: string;

@@ -21,10 +21,15 @@ export interface HttpSettings {
   readonly requests_per_minute: number;
   /** 0: no limit. */
   readonly auth_failures_per_minute: number;
+  /** How long the server goes on serving after the request to stop, for a balancer to notice that it is not ready. */
+  readonly drain_seconds: number;
 }
 
 const HOST_NAME = /^[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?$/i;
 const PORT_MAX = 65_535;
+const DRAIN_SECONDS_MAX = 300;
+/** Without a proxy, no balancer sends requests. */
+const DRAIN_SECONDS_BEHIND_PROXY = 5;
 const PER_MINUTE_MAX = 1_000_000;
 
 const wholeNumber = (max: number, what: string) =>
@@ -67,6 +72,10 @@ const HttpEnvironment = z.object({
   KEYHOLD_TLS_KEY: path,
   KEYHOLD_RATE_LIMIT: perMinute,
   KEYHOLD_AUTH_FAILURE_LIMIT: perMinute,
+  KEYHOLD_DRAIN_SECONDS: wholeNumber(
+    DRAIN_SECONDS_MAX,
+    `must be a number of seconds, at most ${DRAIN_SECONDS_MAX}`,
+  ),
 });
 
 /** The port of redirect URIs where no server runs. Throws INVALID_INPUT for an invalid setting. */
@@ -82,12 +91,13 @@ export function parseHttpSettings(environment: NodeJS.ProcessEnv, home: string):
     const [missing, set] = cert === undefined ? ['CERT', 'KEY'] : ['KEY', 'CERT'];
     throw invalidSetting(`KEYHOLD_TLS_${missing} must be set too when KEYHOLD_TLS_${set} is`);
   }
+  const behind_proxy = env.KEYHOLD_BEHIND_PROXY === 'true';
   return {
     host: env.KEYHOLD_HOST ?? '127.0.0.1',
     port: env.KEYHOLD_PORT ?? PORT_DEFAULT,
     public_url: env.KEYHOLD_PUBLIC_URL,
     allowed_hosts: env.KEYHOLD_ALLOWED_HOSTS ?? [],
-    behind_proxy: env.KEYHOLD_BEHIND_PROXY === 'true',
+    behind_proxy,
     tls:
       cert && key
         ? {
@@ -97,6 +107,7 @@ export function parseHttpSettings(environment: NodeJS.ProcessEnv, home: string):
         : undefined,
     requests_per_minute: env.KEYHOLD_RATE_LIMIT ?? REQUESTS_PER_MINUTE,
     auth_failures_per_minute: env.KEYHOLD_AUTH_FAILURE_LIMIT ?? AUTH_FAILURES_PER_MINUTE,
+    drain_seconds: env.KEYHOLD_DRAIN_SECONDS ?? (behind_proxy ? DRAIN_SECONDS_BEHIND_PROXY : 0),
   };
 }
 

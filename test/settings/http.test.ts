@@ -37,6 +37,7 @@ const WRONG = Object.entries({
   KEYHOLD_TLS_KEY: ['', '  '],
   KEYHOLD_RATE_LIMIT: NO_LIMITS,
   KEYHOLD_AUTH_FAILURE_LIMIT: NO_LIMITS,
+  KEYHOLD_DRAIN_SECONDS: ['', '-1', '0.5', '301', '10s', SECRET],
 }).flatMap(([setting, texts]) => texts.map((text) => ({ setting, text })));
 
 function refusal(env: NodeJS.ProcessEnv): string {
@@ -67,6 +68,7 @@ describe('parseHttpSettings', () => {
       tls: undefined,
       requests_per_minute: 60,
       auth_failures_per_minute: 10,
+      drain_seconds: 0,
     });
   });
 
@@ -82,6 +84,7 @@ describe('parseHttpSettings', () => {
         KEYHOLD_TLS_KEY: '/etc/key.pem',
         KEYHOLD_RATE_LIMIT: '0',
         KEYHOLD_AUTH_FAILURE_LIMIT: '1000000',
+        KEYHOLD_DRAIN_SECONDS: '300',
       },
       HOME,
     );
@@ -94,7 +97,14 @@ describe('parseHttpSettings', () => {
       tls: { cert_path: '/srv/keyhold/tls/cert.pem', key_path: '/etc/key.pem' },
       requests_per_minute: 0,
       auth_failures_per_minute: 1_000_000,
+      drain_seconds: 300,
     });
+  });
+
+  test('waits five seconds before it stops behind a proxy, unless the setting has another time', () => {
+    expect(parseHttpSettings({ KEYHOLD_BEHIND_PROXY: 'true' }, HOME).drain_seconds).toBe(5);
+    const env = { KEYHOLD_BEHIND_PROXY: 'true', KEYHOLD_DRAIN_SECONDS: '0' };
+    expect(parseHttpSettings(env, HOME).drain_seconds).toBe(0);
   });
 
   test('rejects a certificate without its key and a key without its certificate', () => {

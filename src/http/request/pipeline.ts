@@ -7,7 +7,7 @@ import { routePath } from 'hono/route';
 import type { Caller } from '../../contract/caller.ts';
 import type { Authenticator } from '../auth/authenticator.ts';
 import type { RequestLimits } from '../auth/rate_limits.ts';
-import { HEALTH_PATH, type PipelineEnv, UNMATCHED_ROUTE } from '../context.ts';
+import { HEALTH_PATH, type PipelineEnv, READY_PATH, UNMATCHED_ROUTE } from '../context.ts';
 import { invalidBodyResponse } from '../error_response.ts';
 import { dropContentType, readBody } from './body.ts';
 import { type HostAllowList, rejectCrossOrigin } from './host_check.ts';
@@ -36,7 +36,7 @@ export class RequestPipeline {
     c.set('request_id', context.request_id);
     // Probes of an orchestrator use the address of the pod or machine as Host. The fixed response to them holds nothing
     // that a page under another name (DNS rebinding) may not read, and has no effect.
-    if (context.route !== HEALTH_PATH) {
+    if (context.route !== HEALTH_PATH && context.route !== READY_PATH) {
       const sent_origin = c.req.header('origin');
       const is_null_allowed = sent_origin === 'null' && group.null_origin_path === c.env.path;
       const origin = is_null_allowed ? undefined : sent_origin;

@@ -1,9 +1,9 @@
-/** The routes of the server itself: health, for process supervisors, and metrics, for the operator. */
+/** The routes of the server itself: health and readiness, for supervisors and balancers, and metrics, for the operator. */
 import type { Hono } from 'hono';
 import { isOperator } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { Vault } from '../../vault/vault.ts';
-import { HEALTH_PATH, type PipelineEnv } from '../context.ts';
+import { HEALTH_PATH, type PipelineEnv, READY_PATH } from '../context.ts';
 import type { Metrics } from '../metrics.ts';
 import type { RequestPipeline } from '../request/pipeline.ts';
 
@@ -13,15 +13,22 @@ export interface BuiltInRoutesOptions {
   /** Metrics need no key, because only this machine can request them. */
   readonly metrics_open: boolean;
   readonly pipeline: RequestPipeline;
+  /** Whether the server is about to stop: a balancer must send it no further requests. */
+  readonly isDraining: () => boolean;
 }
 
 export function addBuiltInRoutes(
   app: Hono<PipelineEnv>,
-  { vault, metrics, metrics_open, pipeline }: BuiltInRoutesOptions,
+  { vault, metrics, metrics_open, pipeline, isDraining }: BuiltInRoutesOptions,
 ): void {
   app.get(HEALTH_PATH, async (c) => {
     const is_ready = await vault.isReady().catch(() => false);
     return is_ready ? c.json({ status: 'ok' }) : c.json({ status: 'unavailable' }, 503);
+  });
+  app.get(READY_PATH, async (c) => {
+    if (isDraining()) return c.json({ status: 'draining' }, 503);
+    const is_ready = await vault.isReady().catch(() => false);
+    return is_ready ? c.json({ status: 'ready' }) : c.json({ status: 'unavailable' }, 503);
   });
   app.get('/metrics', async (c) => {
     if (!metrics_open && !isOperator(await pipeline.authenticate(c))) {

@@ -38,6 +38,7 @@ export class ConnectionTracker {
   readonly #connections = new Map<string, Connection>();
   readonly #by_socket = new WeakMap<Duplex, Connection>();
   #drain_grace_ms: number | undefined;
+  #ends_keep_alive = false;
   #opened_count = 0;
 
   /** `unread_timeout_ms`: how long a finished response may wait for its client to read any of it. */
@@ -69,7 +70,7 @@ export class ConnectionTracker {
     if (responses.size === 0) connection.since_ms = performance.now();
     connection.responded_early = false;
     responses.add(response);
-    if (this.#drain_grace_ms !== undefined) response.shouldKeepAlive = false;
+    if (this.#ends_keep_alive) response.shouldKeepAlive = false;
     // Destroys the connection unless the client reads in time. After the last response Node sets its own timeout.
     response.on('prefinish', () => {
       if (socket.writableLength > 0) socket.setTimeout(this.#unread_timeout_ms);
@@ -86,17 +87,23 @@ export class ConnectionTracker {
     return !connection.responded_early && [...connection.responses].every(is_free);
   }
 
+  /** From now on each response has `Connection: close`, so that clients open their next connection elsewhere. */
+  endKeepAlive(): void {
+    this.#ends_keep_alive = true;
+    for (const { responses } of this.#connections.values()) {
+      const last = [...responses].at(-1);
+      if (last !== undefined && !last.headersSent) last.shouldKeepAlive = false;
+    }
+  }
+
   /**
    * From now on the last response on each connection has `Connection: close`. An idle connection is destroyed after
    * `grace_ms`, since a request may already be on its way.
    */
   drain(grace_ms: number): void {
     this.#drain_grace_ms = grace_ms;
-    for (const connection of this.#connections.values()) {
-      const last = [...connection.responses].at(-1);
-      if (last !== undefined && !last.headersSent) last.shouldKeepAlive = false;
-      destroyIfIdle(connection, grace_ms);
-    }
+    this.endKeepAlive();
+    for (const connection of this.#connections.values()) destroyIfIdle(connection, grace_ms);
   }
 
   destroyAll(): void {

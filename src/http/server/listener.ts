@@ -56,6 +56,8 @@ export interface Listener {
   readonly url: string;
   /** Sets the handler. Requests that arrived earlier are handled now. */
   serve(handler: Handler): void;
+  /** Goes on serving, with `Connection: close` in each response. */
+  endKeepAlive(): void;
   /** Stops accepting, lets requests in flight finish, and destroys the others after `limit_ms`. */
   close(limit_ms?: number): Promise<void>;
 }
@@ -91,6 +93,7 @@ export async function openListener(options: ListenOptions): Promise<Listener> {
   return {
     url: `${tls === undefined ? 'http' : 'https'}://${urlHost(host)}:${bound_port}`,
     serve: setHandler,
+    endKeepAlive: () => connections.endKeepAlive(),
     close: (limit_ms = SHUTDOWN_TIMEOUT_MS) => {
       const deadline_ms = performance.now() + limit_ms;
       accept_queue_drained = drainAcceptQueue(connections, deadline_ms);

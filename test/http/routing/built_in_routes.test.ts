@@ -1,4 +1,4 @@
-/** Health and metrics: who may read them, and that neither contains data of a tenant. */
+/** Health, readiness and metrics: who may read them, and that neither contains data of a tenant. */
 import { describe, expect, test } from 'vitest';
 import { createMetrics } from '../../../src/http/metrics.ts';
 import { startHttpServer } from '../../kit/http/http_server.ts';
@@ -6,28 +6,31 @@ import { sendLines, statuses } from '../../kit/http/raw_request.ts';
 import { openTestDatabase } from '../../kit/vault/database.ts';
 import { testDialect } from '../test_dialect.ts';
 
-describe('/healthz', () => {
-  test('/healthz needs no key and returns ok', async () => {
+describe.each([
+  ['/healthz', 'ok'],
+  ['/readyz', 'ready'],
+])('%s', (path, status) => {
+  test(`${path} needs no key and returns ${status}`, async () => {
     const server = await startHttpServer();
-    const response = await fetch(`${server.url}/healthz`);
-    expect([response.status, await response.json()]).toEqual([200, { status: 'ok' }]);
-    expect((await fetch(`${server.url}/healthz`, { method: 'HEAD' })).status).toBe(200);
+    const response = await fetch(`${server.url}${path}`);
+    expect([response.status, await response.json()]).toEqual([200, { status }]);
+    expect((await fetch(`${server.url}${path}`, { method: 'HEAD' })).status).toBe(200);
   });
 
-  test('/healthz is 503 if the vault is closed', async () => {
+  test(`${path} is 503 if the vault is closed`, async () => {
     const server = await startHttpServer();
     await server.vault.close();
-    const response = await fetch(`${server.url}/healthz`);
+    const response = await fetch(`${server.url}${path}`);
     expect([response.status, await response.json()]).toEqual([503, { status: 'unavailable' }]);
   });
 
-  test('/healthz is 503 if the vault file is deleted', async () => {
+  test(`${path} is 503 if the vault file is deleted`, async () => {
     const server = await startHttpServer();
     await openTestDatabase(server.home).deleteAll();
-    expect((await fetch(`${server.url}/healthz`)).status).toBe(503);
+    expect((await fetch(`${server.url}${path}`)).status).toBe(503);
   });
 
-  test('/healthz responds under any Host, as probes by the address of a pod need, and nothing else does', async () => {
+  test(`${path} responds under any Host, as probes by the address of a pod need, and nothing else does`, async () => {
     const server = await startHttpServer();
     for (const host of [
       'Host: 10.1.2.3:8787',
@@ -35,19 +38,19 @@ describe('/healthz', () => {
       'Host: keyhold.svc.cluster.local',
       'X: y',
     ]) {
-      const send = (path: string) =>
-        sendLines(server.url, [`GET ${path} HTTP/1.1`, host, 'Connection: close']);
-      const health = await send('/healthz');
+      const send = (target: string) =>
+        sendLines(server.url, [`GET ${target} HTTP/1.1`, host, 'Connection: close']);
+      const health = await send(path);
       expect(statuses(health), host).toEqual([200]);
-      expect(health).toMatch(/\r\n\r\n\{"status":"ok"\}$/);
-      for (const path of ['/metrics', '/healthz/', '/healthz/x', '/v1/me'])
-        expect([400, 403], `${host} ${path}`).toContain(statuses(await send(path))[0]);
+      expect(health).toMatch(new RegExp(`\r\n\r\n\\{"status":"${status}"\\}$`));
+      for (const other of ['/metrics', `${path}/`, `${path}/x`, '/v1/me'])
+        expect([400, 403], `${host} ${other}`).toContain(statuses(await send(other))[0]);
     }
   });
 
-  test('/healthz takes only GET', async () => {
+  test(`${path} takes only GET`, async () => {
     const server = await startHttpServer();
-    const response = await fetch(`${server.url}/healthz`, { method: 'DELETE' });
+    const response = await fetch(`${server.url}${path}`, { method: 'DELETE' });
     expect([response.status, response.headers.get('allow')]).toEqual([405, 'GET']);
   });
 });
