@@ -42,6 +42,7 @@ export type ErrorReason =
   | 'handle_declined'
   | 'handle_expired'
   | 'handle_used'
+  | 'key_rotated'
   | 'needs_reconnect'
   | 'needs_review'
   | 'newer_format'

@@ -76,6 +76,7 @@ export interface ChainHead extends SealedEntry {
  */
 export interface AuditAppend {
   readonly organization: Buffer;
+  /** Never below that of the head: the store rejects such an append with CONFLICT, reason `key_rotated`, before `checkHead`. */
   readonly key_version: number;
   /** Throws if the stored head is not genuine. `undefined`: the chain is empty. */
   checkHead(head: ChainHead | undefined): void;
@@ -84,10 +85,27 @@ export interface AuditAppend {
 
 /** Writes and audit entries that are committed together or not at all. */
 export interface Batch {
-  /** Keys to add; CONFLICT if the owner has a key of that version. */
+  /**
+   * Keys to add; CONFLICT if the owner has a key of that version. A version above 1 must be higher than every version in the
+   * vault before the batch, so that a reader that knows all keys up to a version knows them for every owner.
+   */
   readonly keys?: readonly WrappedKey[];
+  /** The root key that wrapped `keys`; CONFLICT if the vault has another one. */
+  readonly root_key_id?: Buffer;
+  readonly root_key?: RootKeyChange;
   readonly writes: readonly RecordWrite[];
   readonly audit: readonly AuditAppend[];
+}
+
+/**
+ * Replaces the header and every wrapped key. CONFLICT if the vault has another root key than the expected one, or other keys
+ * than these.
+ */
+export interface RootKeyChange {
+  readonly expected_root_key_id: Buffer;
+  readonly header: StoreHeader;
+  /** All keys of the vault, wrapped by the new root key. */
+  readonly keys: readonly WrappedKey[];
 }
 
 /** Names a row that a change decides on. `values`: load its sealed values too. */
@@ -148,6 +166,12 @@ export interface Page {
   readonly next: string | undefined;
 }
 
+/** As `Page`, with the values of the records. */
+export interface RecordPage {
+  readonly records: readonly StoredRecord[];
+  readonly next: string | undefined;
+}
+
 export interface ScopeUsage {
   readonly count: number;
   readonly values_bytes: number;
@@ -173,6 +197,22 @@ export interface Store {
   create(header: StoreHeader, batch: Batch): Promise<boolean>;
   /** The key of `owner` with that version, or the newest. */
   wrappedKey(owner: Buffer, version?: number): Promise<WrappedKey | undefined>;
+  /** All keys of `owner`, the newest version last. */
+  keyVersions(owner: Buffer): Promise<readonly WrappedKey[]>;
+  /** The highest version of any key in the vault. */
+  newestKeyVersion(): Promise<number>;
+  /** All keys in the order of owner and version, at most `limit`, after the given one. */
+  wrappedKeys(limit: number, after?: Pick<WrappedKey, 'owner' | 'version'>): Promise<readonly WrappedKey[]>;
+  /**
+   * Records of the organization, and of none, with a key version below `version`, in the order of creation. Looks at `limit`
+   * records at most, so a page can be empty and still have a `next`.
+   */
+  recordsBelowVersion(
+    organization: Buffer,
+    version: number,
+    limit: number,
+    after?: string,
+  ): Promise<RecordPage>;
   get(id: Buffer): Promise<StoredRecord | undefined>;
   /** In the order of the ids; `undefined` for a missing record. */
   getMany(ids: readonly Buffer[]): Promise<readonly (StoredRecord | undefined)[]>;

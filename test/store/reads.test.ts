@@ -56,11 +56,13 @@ describe('the vault in a store', () => {
       wrapped: Buffer.from(`key ${version}`),
     });
     expect(await store.wrappedKey(bytesOf('owner'))).toBeUndefined();
-    for (const version of [1, 3, 2]) await store.commit({ keys: [key(version)], writes: [], audit: [] });
+    for (const version of [1, 2, 3]) await store.commit({ keys: [key(version)], writes: [], audit: [] });
     expect(await store.wrappedKey(bytesOf('owner'))).toEqual(key(3));
     expect(await store.wrappedKey(bytesOf('owner'), 1)).toEqual(key(1));
     expect(await store.wrappedKey(bytesOf('owner'), 4)).toBeUndefined();
     expect(await store.wrappedKey(bytesOf('unknown'))).toBeUndefined();
+    expect(await store.keyVersions(bytesOf('owner'))).toEqual([1, 2, 3].map(key));
+    expect(await store.keyVersions(bytesOf('unknown'))).toEqual([]);
   });
 });
 

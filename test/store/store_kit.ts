@@ -7,7 +7,7 @@ import { openSqlite, type SqliteStore } from '../../src/store/sqlite/store.ts';
 import type { AuditAppend, ChainHead, RecordWrite, StoredRecord } from '../../src/store/store.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 
-const HEADER = {
+export const HEADER = {
   root_key_id: Buffer.alloc(16, 1),
   root_key_source: 'file',
   passphrase_salt: undefined,

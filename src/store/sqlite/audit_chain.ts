@@ -15,10 +15,11 @@ interface KnownHead {
   /** The rowid before the first entry of the chain. */
   readonly start: number;
   readonly position: number;
+  readonly key_version: number;
   readonly link: Buffer;
   readonly head_mac: Buffer;
   /** The entry that is not inserted yet: whether it is the head is known only when the transaction ends. */
-  readonly pending: { readonly key_version: number; readonly sealed: Buffer } | undefined;
+  readonly pending: { readonly sealed: Buffer } | undefined;
 }
 
 /** The heads of the chains that a transaction has appended to, by organization. */
@@ -45,6 +46,7 @@ export class AuditChainWriter {
   append(append: AuditAppend, heads: KnownHeads): void {
     const key = append.organization.toString('latin1');
     const head = heads.get(key) ?? this.#takeKnownHead(key) ?? this.#takeStoredHead(append);
+    assertNotOlder(append, head);
     this.#insertPending(head, NO_MAC);
     const position = head.position + 1;
     if (position >= POSITIONS_PER_ORGANIZATION) {
@@ -54,8 +56,8 @@ export class AuditChainWriter {
       );
     }
     const { sealed, link, head_mac } = append.sealEntry(position, position === 1 ? undefined : head.link);
-    const pending = { key_version: append.key_version, sealed };
-    heads.set(key, { start: head.start, position, link, head_mac, pending });
+    const { key_version } = append;
+    heads.set(key, { start: head.start, position, key_version, link, head_mac, pending: { sealed } });
   }
 
   /** Call before the commit: inserts the pending entries as heads. */
@@ -91,21 +93,29 @@ export class AuditChainWriter {
     }
     const { start } = emptyChain(number);
     const head = headOf(this.#sql.last_entries.all(start, start + POSITIONS_PER_ORGANIZATION), start);
+    if (head !== undefined) assertNotOlder(append, head);
     append.checkHead(head);
     if (head === undefined) return emptyChain(number);
     this.#sql.clear_mac.run(NO_MAC, start + head.position);
-    return { start, position: head.position, link: head.link, head_mac: head.head_mac, pending: undefined };
+    const { position, key_version, link, head_mac } = head;
+    return { start, position, key_version, link, head_mac, pending: undefined };
   }
 
-  #insertPending({ start, position, link, pending }: KnownHead, head_mac: Buffer): void {
+  #insertPending({ start, position, key_version, link, pending }: KnownHead, head_mac: Buffer): void {
     if (pending === undefined) return;
     try {
-      this.#sql.append.run(start + position, pending.key_version, pending.sealed, link, head_mac);
+      this.#sql.append.run(start + position, key_version, pending.sealed, link, head_mac);
     } catch (error) {
       if (isUniqueViolation(error)) throw brokenLog(error);
       throw error;
     }
   }
+}
+
+function assertNotOlder(append: AuditAppend, head: { readonly key_version: number }): void {
+  if (append.key_version >= head.key_version) return;
+  const message = 'A key was rotated at the same time. Your change was not made; try again.';
+  throw new VaultError('CONFLICT', message, { reason: 'key_rotated' });
 }
 
 /** The position of the next entry is taken by one that this vault did not write. */
@@ -117,7 +127,7 @@ function brokenLog(cause: unknown): VaultError {
 
 function emptyChain(number: number): KnownHead {
   const start = number * POSITIONS_PER_ORGANIZATION;
-  return { start, position: 0, link: NO_MAC, head_mac: NO_MAC, pending: undefined };
+  return { start, position: 0, key_version: 0, link: NO_MAC, head_mac: NO_MAC, pending: undefined };
 }
 
 function prepare(database: Database) {

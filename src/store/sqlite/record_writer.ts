@@ -1,7 +1,7 @@
 /** Executes the writes of a batch inside a transaction. Each applies only if the record has the expected revision. */
 import type { Database } from 'better-sqlite3';
 import { VaultError } from '../../contract/errors.ts';
-import type { Batch, RecordWrite, WrappedKey } from '../store.ts';
+import type { Batch, RecordWrite, RootKeyChange, WrappedKey } from '../store.ts';
 import { isUniqueViolation } from './errors.ts';
 
 type Put = Extract<RecordWrite, { readonly do: 'put' }>;
@@ -14,8 +14,9 @@ export class RecordWriter {
   }
 
   /** Throws CONFLICT or the driver's error, possibly after some of the writes. */
-  apply({ keys = [], writes }: Batch): void {
-    for (const key of keys) this.#addKey(key);
+  apply({ keys = [], root_key_id, root_key, writes }: Batch): void {
+    if (root_key !== undefined) this.#replaceRootKey(root_key);
+    if (keys.length > 0) this.#addKeys(keys, root_key_id);
     for (const write of writes) if (!this.#isApplied(write)) throw conflict();
   }
 
@@ -50,8 +51,28 @@ export class RecordWriter {
     return this.#sql.update.run(scope, index, ...written).changes === 1;
   }
 
-  #addKey(key: WrappedKey): void {
-    if (this.#sql.add_key.run(key.owner, key.version, key.wrapped).changes !== 1) throw conflict();
+  #addKeys(keys: readonly WrappedKey[], root_key_id: Buffer | undefined): void {
+    if (root_key_id !== undefined && this.#sql.has_root_key.get(root_key_id) === undefined) throw conflict();
+    const newest = this.#sql.newest_version.get() ?? 0;
+    for (const { owner, version, wrapped } of keys) {
+      if (version > 1 && version <= newest) throw conflict();
+      if (this.#sql.add_key.run(owner, version, wrapped).changes !== 1) throw conflict();
+    }
+  }
+
+  #replaceRootKey({ expected_root_key_id, header, keys }: RootKeyChange): void {
+    const { root_key_id, root_key_source, passphrase_salt, root_key_ref, root_key_sealed } = header;
+    const source = [
+      root_key_source,
+      passphrase_salt ?? null,
+      root_key_ref ?? null,
+      root_key_sealed ?? null,
+    ] as const;
+    if (this.#sql.replace_header.run(root_key_id, ...source, expected_root_key_id).changes !== 1)
+      throw conflict();
+    if (this.#sql.count_keys.get() !== keys.length) throw conflict();
+    for (const { owner, version, wrapped } of keys)
+      if (this.#sql.replace_key.run(wrapped, owner, version).changes !== 1) throw conflict();
   }
 }
 
@@ -66,6 +87,14 @@ function conflict(cause?: unknown): VaultError {
 function prepare(database: Database) {
   return {
     add_key: database.prepare('INSERT OR IGNORE INTO wrapped_key (owner, version, wrapped) VALUES (?, ?, ?)'),
+    has_root_key: database.prepare<[Buffer]>('SELECT 1 FROM vault WHERE root_key_id = ?'),
+    newest_version: database.prepare<[], number | null>('SELECT max(version) FROM wrapped_key').pluck(),
+    replace_header: database.prepare(
+      `UPDATE vault SET root_key_id = ?, root_key_source = ?, passphrase_salt = ?, root_key_ref = ?, root_key_sealed = ?
+       WHERE root_key_id = ?`,
+    ),
+    count_keys: database.prepare<[], number>('SELECT count(*) FROM wrapped_key').pluck(),
+    replace_key: database.prepare('UPDATE wrapped_key SET wrapped = ? WHERE owner = ? AND version = ?'),
     insert: database.prepare(
       `INSERT INTO record (kind, id, organization, scope, blind_index, revision, key_version, sealed_meta, sealed_values)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,

@@ -3,8 +3,11 @@ import type { Database, Statement } from 'better-sqlite3';
 import type {
   ChainHead,
   LoadedRow,
+  Page,
+  RecordPage,
   RowRead,
   ScopeUsage,
+  StoredEntry,
   StoredHead,
   StoredMeta,
   StoredRecord,
@@ -51,6 +54,14 @@ type WithValues<Row extends readonly unknown[]> = readonly [...Row, sealed_value
 export interface Statements {
   readonly key: Statement<[Buffer, number], WrappedKey>;
   readonly newest_key: Statement<[Buffer], WrappedKey>;
+  readonly key_versions: Statement<[Buffer], WrappedKey>;
+  readonly newest_version: Statement<[], number | null>;
+  /** Owner and version of the key before the first, limit. */
+  readonly keys_after: Statement<[Buffer, number, number], WrappedKey>;
+  /** Exclusive lower bound of the rowid, limit. */
+  readonly last_of_page: Statement<[number, number], number | null>;
+  /** Exclusive lower bound and inclusive upper bound of the rowid, key version, organization. */
+  readonly below_version: Statement<[number, number, number, Buffer], StoredRecord>;
   readonly find: Statement<[Buffer], FoundByIndex>;
   readonly find_with_values: Statement<[Buffer], WithValues<FoundByIndex>>;
   readonly find_by_id: Statement<[Buffer], FoundById>;
@@ -120,6 +131,48 @@ function toMeta(row: readonly [...FoundRow, ...Buffer[]], id: Buffer, index: Buf
   return { kind, id, scope, index, revision, key_version, sealed_meta, derived: undefined };
 }
 
+/** See `Store.recordsBelowVersion`. */
+export function recordsBelowVersion(
+  sql: Statements,
+  organization: Buffer,
+  version: number,
+  limit: number,
+  after = '0',
+): RecordPage {
+  const last = sql.last_of_page.get(Number(after), limit) ?? undefined;
+  if (last === undefined) return { records: [], next: undefined };
+  const records = sql.below_version.all(Number(after), last, version, organization);
+  return { records, next: String(last) };
+}
+
+/** See `Store.list`. */
+export function listScope(sql: Statements, scope: Buffer, limit: number, after?: string): Page {
+  const rows = sql.list.all(scope, Number(after ?? Number.MAX_SAFE_INTEGER), limit + 1);
+  const more = rows.length > limit;
+  const records = more ? rows.slice(0, limit) : rows;
+  return { records, next: more ? String(records.at(-1)?.seq) : undefined };
+}
+
+/** See `Store.auditHead`. */
+export function headOfChain(sql: Statements, organization: Buffer): ChainHead | undefined {
+  const start = chainStart(sql, organization);
+  if (start === undefined) return undefined;
+  return headOf(sql.last_entries.all(start, start + POSITIONS_PER_ORGANIZATION), start);
+}
+
+/** See `Store.auditEntries`. */
+export function entriesFrom(
+  sql: Statements,
+  organization: Buffer,
+  from_position: number,
+  limit: number,
+): readonly StoredEntry[] {
+  const start = chainStart(sql, organization);
+  if (start === undefined) return [];
+  const rows = sql.entries.all(start + from_position, start + POSITIONS_PER_ORGANIZATION, limit);
+  return rows.map(({ seq, ...entry }) => ({ position: seq - start, ...entry }));
+}
+
 interface HeadRow {
   readonly organization: Buffer;
   readonly number: number;
@@ -132,7 +185,7 @@ export function toStoredHead({ organization, number, seq, link }: HeadRow): Stor
 }
 
 /** The rowid before the first entry of an organization's chain. */
-export function chainStart({ chain }: Statements, organization: Buffer): number | undefined {
+function chainStart({ chain }: Statements, organization: Buffer): number | undefined {
   const number = chain.get(organization);
   return number === undefined ? undefined : number * POSITIONS_PER_ORGANIZATION;
 }
@@ -144,6 +197,23 @@ export function prepareStatements(database: Database): Statements {
     key: database.prepare('SELECT owner, version, wrapped FROM wrapped_key WHERE owner = ? AND version = ?'),
     newest_key: database.prepare(
       'SELECT owner, version, wrapped FROM wrapped_key WHERE owner = ? ORDER BY version DESC LIMIT 1',
+    ),
+    key_versions: database.prepare(
+      'SELECT owner, version, wrapped FROM wrapped_key WHERE owner = ? ORDER BY version',
+    ),
+    newest_version: database.prepare<[], number | null>('SELECT max(version) FROM wrapped_key').pluck(),
+    keys_after: database.prepare(
+      'SELECT owner, version, wrapped FROM wrapped_key WHERE (owner, version) > (?, ?) ORDER BY owner, version LIMIT ?',
+    ),
+    last_of_page: database
+      .prepare<[number, number], number | null>(
+        'SELECT max(seq) FROM (SELECT rowid AS seq FROM record WHERE rowid > ? ORDER BY rowid LIMIT ?)',
+      )
+      .pluck(),
+    // Files that were upgraded from format 1 have records without an organization.
+    below_version: database.prepare(
+      `SELECT ${found}, id, blind_index AS "index", sealed_values FROM record
+       WHERE rowid > ? AND rowid <= ? AND key_version < ? AND organization IN (?, x'') ORDER BY rowid`,
     ),
     find: database
       .prepare<[Buffer], FoundByIndex>(`SELECT ${found}, id FROM record WHERE blind_index = ?`)

@@ -38,24 +38,18 @@ import { assertOwnWal } from './file/wal_mark.ts';
 import { WalMarker } from './file/wal_marker.ts';
 import { ReadSnapshot } from './read_snapshot.ts';
 import { RowCache } from './row_cache.ts';
+import { configure, createTables, ensureWal, hasVault, upgradeSchema, walWarning } from './schema.ts';
 import {
-  configure,
-  createTables,
-  ensureWal,
-  hasVault,
-  POSITIONS_PER_ORGANIZATION,
-  upgradeSchema,
-  walWarning,
-} from './schema.ts';
-import {
-  chainStart,
+  entriesFrom,
   findMeta,
   findMetaById,
   getRecord,
-  headOf,
+  headOfChain,
+  listScope,
   loadRow,
   prepareStatements,
   readHeader,
+  recordsBelowVersion,
   type Statements,
   toStoredHead,
 } from './statements.ts';
@@ -142,6 +136,24 @@ export class SqliteStore implements Store {
     return this.#read((sql) => sql.key.get(owner, version));
   }
 
+  async keyVersions(owner: Buffer): Promise<readonly WrappedKey[]> {
+    return this.#read((sql) => sql.key_versions.all(owner));
+  }
+
+  async newestKeyVersion(): Promise<number> {
+    return this.#read((sql) => sql.newest_version.get() ?? 0);
+  }
+
+  async wrappedKeys(limit: number, after?: Pick<WrappedKey, 'owner' | 'version'>) {
+    return this.#read((sql) =>
+      sql.keys_after.all(after?.owner ?? Buffer.alloc(0), after?.version ?? 0, limit),
+    );
+  }
+
+  async recordsBelowVersion(organization: Buffer, version: number, limit: number, after?: string) {
+    return this.#read((sql) => recordsBelowVersion(sql, organization, version, limit, after));
+  }
+
   async get(id: Buffer): Promise<StoredRecord | undefined> {
     return this.#read((sql) => getRecord(sql, id));
   }
@@ -159,12 +171,7 @@ export class SqliteStore implements Store {
   }
 
   async list(scope: Buffer, limit: number, after?: string): Promise<Page> {
-    return this.#read((sql) => {
-      const rows = sql.list.all(scope, Number(after ?? Number.MAX_SAFE_INTEGER), limit + 1);
-      const more = rows.length > limit;
-      const records = more ? rows.slice(0, limit) : rows;
-      return { records, next: more ? String(records.at(-1)?.seq) : undefined };
-    });
+    return this.#read((sql) => listScope(sql, scope, limit, after));
   }
 
   async usage(scope: Buffer): Promise<ScopeUsage> {
@@ -184,11 +191,7 @@ export class SqliteStore implements Store {
   }
 
   async auditHead(organization: Buffer): Promise<ChainHead | undefined> {
-    return this.#read((sql) => {
-      const start = chainStart(sql, organization);
-      if (start === undefined) return undefined;
-      return headOf(sql.last_entries.all(start, start + POSITIONS_PER_ORGANIZATION), start);
-    });
+    return this.#read((sql) => headOfChain(sql, organization));
   }
 
   async auditHeads(): Promise<readonly StoredHead[]> {
@@ -200,12 +203,7 @@ export class SqliteStore implements Store {
     from_position: number,
     limit: number,
   ): Promise<readonly StoredEntry[]> {
-    return this.#read((sql) => {
-      const start = chainStart(sql, organization);
-      if (start === undefined) return [];
-      const rows = sql.entries.all(start + from_position, start + POSITIONS_PER_ORGANIZATION, limit);
-      return rows.map(({ seq, ...entry }) => ({ position: seq - start, ...entry }));
-    });
+    return this.#read((sql) => entriesFrom(sql, organization, from_position, limit));
   }
 
   async isReady(): Promise<boolean> {
