@@ -97,17 +97,17 @@ export function compose(options: ComposeOptions): App {
     settings,
     caller,
     async openVault(create, edge, onCommit) {
-      const { home, store_path, root_key, services_folder, cipher, protects } = settings();
+      const { home, store, root_key, services_folder, cipher, protects } = settings();
       // Loaded late: the first responses of an MCP server need none of it.
-      const [{ ServiceCatalogue }, { openVaultFile }, { allowedReferences }] = await Promise.all([
+      const [{ ServiceCatalogue }, { openStoredVault }, { allowedReferences }] = await Promise.all([
         import('../services/catalogue.ts'),
         import('../vault/open_vault.ts'),
         import('./references.ts'),
       ]);
       const given = { services_folder, cipher, protects, quota, now, onCommit };
-      const vault: Vault = await openVaultFile({
+      const vault: Vault = await openStoredVault({
         ...given,
-        store_path,
+        store,
         root_key: rootKeySource(root_key, env, promptSecret),
         anchor_path: join(home, 'keys', 'anchor'),
         create,

@@ -2,12 +2,10 @@
  * Parses the settings of outgoing connections: hosts and certificates that the operator allows, and the forward proxy that
  * other programs use too.
  */
-import { X509Certificate } from 'node:crypto';
-import { readFileSync, statSync } from 'node:fs';
 import * as z from 'zod';
-import { VaultError } from '../contract/errors.ts';
 import { AllowList } from '../egress/allow_list.ts';
 import type { ForwardProxy } from '../egress/forward_proxy.ts';
+import { readCertificates } from './certificates.ts';
 import { invalidSetting, parseEnvironment } from './environment.ts';
 import { resolvePath } from './folders.ts';
 
@@ -17,9 +15,6 @@ export interface EgressSettings {
   /** Certificates in PEM that are trusted beside those of Node.js. */
   readonly ca: readonly string[] | undefined;
 }
-
-const CA_FILE_MAX_BYTES = 1024 * 1024;
-const CERTIFICATE_PATTERN = /-----BEGIN CERTIFICATE-----[\s\S]*?-----END CERTIFICATE-----/g;
 
 const EgressEnvironment = z.object({
   KEYHOLD_EGRESS_ALLOW: z
@@ -49,37 +44,11 @@ export function parseEgressSettings(environment: NodeJS.ProcessEnv, home: string
     ca:
       KEYHOLD_EGRESS_CA === undefined
         ? undefined
-        : readCertificates(resolvePath('KEYHOLD_EGRESS_CA', KEYHOLD_EGRESS_CA, home, environment)),
+        : readCertificates(
+            'the setting KEYHOLD_EGRESS_CA',
+            resolvePath('KEYHOLD_EGRESS_CA', KEYHOLD_EGRESS_CA, home, environment),
+          ),
   };
-}
-
-function readCertificates(path: string): readonly string[] {
-  const certificates = readPemFile(path).match(CERTIFICATE_PATTERN) ?? [];
-  if (certificates.length === 0) throw caFileError('has no certificate in PEM. Check its content.');
-  for (const certificate of certificates) {
-    try {
-      new X509Certificate(certificate);
-    } catch (cause) {
-      throw caFileError('has a damaged certificate. Replace the file.', cause);
-    }
-  }
-  return certificates;
-}
-
-function readPemFile(path: string): string {
-  let size: number;
-  try {
-    size = statSync(path).size;
-    if (size <= CA_FILE_MAX_BYTES) return readFileSync(path, 'latin1');
-  } catch (cause) {
-    throw caFileError('cannot be read. Check the path and its permissions.', cause);
-  }
-  throw caFileError('is larger than 1 MiB. Keep only the certificates of your own authorities in it.');
-}
-
-function caFileError(problem: string, cause?: unknown): VaultError {
-  const message = `The file that the setting KEYHOLD_EGRESS_CA names ${problem}`;
-  return new VaultError('INVALID_INPUT', message, { reason: 'setting_invalid', cause });
 }
 
 /**

@@ -2,16 +2,17 @@
 import { join } from 'node:path';
 import * as z from 'zod';
 import { ENV_NAME_PATTERN } from '../contract/service/texts.ts';
+import type { StoreLocation } from '../io/store_location.ts';
 import { parseEnvironment } from './environment.ts';
 import { absolutePath, dataFolder, resolvePath } from './folders.ts';
+import { isPostgresUri, parsePostgresUri } from './postgres/uri.ts';
 
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 export interface Settings {
   readonly home: string;
-  /** Path of the SQLite file. */
-  readonly store_path: string;
+  readonly store: StoreLocation;
   readonly root_key:
     | { readonly kind: 'file'; readonly path: string }
     | { readonly kind: 'env'; readonly name: string }
@@ -55,17 +56,20 @@ export function parseSettings(env: NodeJS.ProcessEnv): Settings {
   const { KEYHOLD_HOME, KEYHOLD_STORE, KEYHOLD_ROOT_KEY, KEYHOLD_CIPHER, KEYHOLD_PROTECT, KEYHOLD_LOG } =
     parseEnvironment(Environment, env);
   const home = KEYHOLD_HOME === undefined ? dataFolder(env) : absolutePath('KEYHOLD_HOME', KEYHOLD_HOME, env);
-  const store = (KEYHOLD_STORE ?? '').slice('sqlite:'.length);
   return {
     home,
-    store_path:
-      store === '' ? join(home, 'data', 'vault.db') : resolvePath('KEYHOLD_STORE', store, home, env),
+    store: storeLocation(KEYHOLD_STORE ?? `sqlite:${join(home, 'data', 'vault.db')}`, home, env),
     root_key: rootKey(KEYHOLD_ROOT_KEY ?? `file:${join(home, 'keys', 'root.key')}`, home, env),
     services_folder: join(home, 'services'),
     cipher: KEYHOLD_CIPHER ?? 'aes-256-gcm',
     protects: KEYHOLD_PROTECT === 'on',
     log: KEYHOLD_LOG ?? 'info',
   };
+}
+
+function storeLocation(text: string, home: string, env: NodeJS.ProcessEnv): StoreLocation {
+  if (isPostgresUri(text)) return parsePostgresUri(text, home, env);
+  return { kind: 'sqlite', path: resolvePath('KEYHOLD_STORE', text.slice('sqlite:'.length), home, env) };
 }
 
 function rootKey(text: string, home: string, env: NodeJS.ProcessEnv): Settings['root_key'] {

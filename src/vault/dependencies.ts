@@ -15,7 +15,7 @@ import type { RecordCodec } from './records/record_codec.ts';
 import type { VerifyValues } from './uses/use.ts';
 import type { ReferenceList } from './values/reference_list.ts';
 
-/** Created by `openVaultFile`. */
+/** Created by `openStoredVault`. */
 export interface VaultDependencies {
   readonly store: Store;
   readonly keys: Keyring;

@@ -2,7 +2,6 @@
  * Opens or creates a vault, depending on which of vault file and key file exist. Never overwrites a file and never
  * creates a key for a vault that has one.
  */
-import { dirname } from 'node:path';
 import type { NotifyPerson } from '../contract/approval.ts';
 import type { Caller } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
@@ -12,13 +11,12 @@ import { rootKeyId } from '../crypto/key_hierarchy.ts';
 import { SALT_BYTES } from '../crypto/passphrase.ts';
 import type { RandomBytes } from '../crypto/random.ts';
 import type { Cipher } from '../crypto/record_cipher.ts';
-import { loadSodium } from '../crypto/sodium.ts';
-import { keepsFileModes, pathWritableByOthers } from '../io/file_access.ts';
+import { type LoadedSodium, loadSodium } from '../crypto/sodium.ts';
+import type { StoreLocation } from '../io/store_location.ts';
 import type { ServiceCatalogue } from '../services/catalogue.ts';
 import type { IsHostAllowed } from '../services/hosts/host_value.ts';
-import { assertDriverLoads, toDriverError } from '../store/sqlite/driver.ts';
-import { toStoreError } from '../store/sqlite/errors.ts';
-import { createSqliteFile, inspectSqliteFile } from '../store/sqlite/file/vault_file.ts';
+import type { StoreEngine } from '../store/engine.ts';
+import { engineOf } from '../store/engines.ts';
 import type { OnCommit, Store, StoreHeader } from '../store/store.ts';
 import { AuditAnchor } from './audit/anchor.ts';
 import { newEntry } from './audit/entry.ts';
@@ -42,7 +40,7 @@ import { Vault } from './vault.ts';
 export type CreatePolicy = 'if_new' | 'yes' | 'no';
 
 export interface OpenVaultOptions {
-  readonly store_path: string;
+  readonly store: StoreLocation;
   readonly root_key: RootKeySource;
   /** The path of the anchor file. */
   readonly anchor_path?: string | undefined;
@@ -74,16 +72,28 @@ export interface OpenVaultOptions {
   readonly onCommit?: OnCommit | undefined;
 }
 
+interface OpenParts extends OpenVaultOptions {
+  /** Whether other machines use the store too. */
+  readonly is_remote: boolean;
+}
+
 /** Rejects with VaultError; then an existing vault is unchanged. */
-export async function openVaultFile(given: OpenVaultOptions): Promise<Vault> {
-  const parts = { ...given, root_key: memoizePrompt(given.root_key) };
-  await prepareFile(parts);
-  const [openSqlite, sodium] = await Promise.all([loadStore(), loadSodium()]);
+export async function openStoredVault(given: OpenVaultOptions): Promise<Vault> {
+  const engine = engineOf(given.store);
+  const { is_remote } = engine;
+  const parts = {
+    ...given,
+    is_remote,
+    create: policyFor(given.create, is_remote),
+    root_key: memoizePrompt(given.root_key),
+  };
+  if (!is_remote) await prepare(parts, engine);
   let anchor: AuditAnchor | undefined;
-  const store = openSqlite(parts.store_path, (batches) => {
+  const onCommit = (batches: number) => {
     anchor?.noteCommit();
     parts.onCommit?.(batches);
-  });
+  };
+  const [store, sodium] = await openParts(engine, onCommit);
   try {
     const audit_log = new AuditLog(store, sodium, parts.random, parts.cipher);
     const root_key = await unlock(parts, store, audit_log);
@@ -123,12 +133,18 @@ export async function openVaultFile(given: OpenVaultOptions): Promise<Vault> {
   }
 }
 
-async function loadStore() {
-  try {
-    return (await import('../store/sqlite/store.ts')).openSqlite;
-  } catch (error) {
-    throw toDriverError(error) ?? error;
-  }
+/** A database that other machines use too is empty by mistake more often than on purpose: only `yes` creates a vault in it. */
+function policyFor(create: CreatePolicy, is_remote: boolean): CreatePolicy {
+  return is_remote && create === 'if_new' ? 'no' : create;
+}
+
+/** Loads the store and libsodium at the same time. Closes the store if libsodium cannot be loaded. */
+async function openParts(engine: StoreEngine, onCommit: OnCommit): Promise<[Store, LoadedSodium]> {
+  const [store, sodium] = await Promise.allSettled([engine.open(onCommit), loadSodium()]);
+  if (store.status === 'rejected') throw store.reason;
+  if (sodium.status === 'fulfilled') return [store.value, sodium.value];
+  await store.value.close();
+  throw sodium.reason;
 }
 
 /** Prompts for the passphrase once, even if it is needed several times. */
@@ -144,38 +160,20 @@ function memoizePrompt(source: RootKeySource): RootKeySource {
   };
 }
 
-/** Creates the empty file of a new vault if the policy allows it and the key is available. */
-async function prepareFile({ store_path, root_key, create }: OpenVaultOptions): Promise<void> {
+/** Prepares the store of a new vault if the policy allows it and the key is available. */
+async function prepare({ root_key, create }: OpenVaultOptions, engine: StoreEngine): Promise<void> {
   // In this order: a process that creates a vault creates the file before the key.
   const has_key = rootKeyFileExists(root_key) === true;
-  if (inspectSqliteFile(store_path) !== 'absent') return assertFilePrivate(store_path);
-  if (create !== 'yes' && has_key) throw keyWithoutVault();
+  if (engine.inspect() !== 'absent') return engine.assertPrivate();
+  if (create !== 'yes' && has_key) throw keyWithoutVault(false);
   if (create === 'no') throw vaultMissing('There is no vault here. Run `keyhold init` to create one.');
-  await assertDriverLoads();
+  await engine.assertDriverLoads();
   await assertRootKeyUsable(root_key);
-  createSqliteFile(store_path);
-}
-
-/** Throws LOCKED if every user could change the vault file, unless its file system has no modes that could prevent it. */
-function assertFilePrivate(store_path: string): void {
-  if (!isWritableByOthers(store_path) || !keepsFileModes(dirname(store_path))) return;
-  throw new VaultError(
-    'LOCKED',
-    'Every user of this machine can change or replace the vault file, because it or a folder on the path to it is writable for all. Run `chmod o-w` on it; `keyhold doctor` names it. Then run `keyhold audit verify`.',
-    { reason: 'vault_exposed' },
-  );
-}
-
-function isWritableByOthers(path: string): boolean {
-  try {
-    return pathWritableByOthers(path) !== undefined;
-  } catch (error) {
-    throw toStoreError(error);
-  }
+  engine.prepare();
 }
 
 /** Returns the root key of the vault in `store`. Creates the vault first if it is new and the policy allows it. */
-async function unlock(parts: OpenVaultOptions, store: Store, audit_log: AuditLog): Promise<Buffer> {
+async function unlock(parts: OpenParts, store: Store, audit_log: AuditLog): Promise<Buffer> {
   const header = (await store.header()) ?? (await waitForConcurrentInit(parts, store));
   if (header === undefined) return createVault(parts, store, audit_log);
   if (header.root_key_source !== parts.root_key.kind) {
@@ -195,7 +193,7 @@ async function unlock(parts: OpenVaultOptions, store: Store, audit_log: AuditLog
   );
 }
 
-async function createVault(parts: OpenVaultOptions, store: Store, audit_log: AuditLog): Promise<Buffer> {
+async function createVault(parts: OpenParts, store: Store, audit_log: AuditLog): Promise<Buffer> {
   const { root_key: source, random, caller } = parts;
   const passphrase_salt = source.kind === 'passphrase' ? random(SALT_BYTES) : undefined;
   const root_key = await createRootKey(source, passphrase_salt, random);
@@ -224,9 +222,9 @@ async function createVault(parts: OpenVaultOptions, store: Store, audit_log: Aud
 const OTHER_PROCESS_WAIT_MS = 3_000;
 const POLL_MS = 20;
 
-/** Waits for a vault that another process may be creating: its key file exists before the vault file has content. */
+/** Waits for a vault that another process may be creating: its key file exists before the vault. */
 async function waitForConcurrentInit(
-  { root_key, create }: OpenVaultOptions,
+  { root_key, create, is_remote }: OpenParts,
   store: Store,
 ): Promise<StoreHeader | undefined> {
   if (create === 'yes') return undefined;
@@ -237,19 +235,25 @@ async function waitForConcurrentInit(
       if (header !== undefined) return header;
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
-    throw keyWithoutVault();
+    throw keyWithoutVault(is_remote);
   }
-  if (create === 'no')
-    throw vaultMissing('The vault file is empty. Run `keyhold init` to create a vault in it.');
-  return undefined;
+  if (create !== 'no') return undefined;
+  throw vaultMissing(
+    is_remote
+      ? 'There is no vault in the database that KEYHOLD_STORE names. Run `keyhold init` to create one: no other command does.'
+      : 'The vault file is empty. Run `keyhold init` to create a vault in it.',
+  );
 }
 
 function vaultMissing(message: string): VaultError {
   return new VaultError('NOT_FOUND', message, { reason: 'vault_missing' });
 }
 
-function keyWithoutVault(): VaultError {
+function keyWithoutVault(is_remote: boolean): VaultError {
+  const remedy = is_remote
+    ? 'Set KEYHOLD_STORE to the database of the vault, or restore the database.'
+    : 'Restore the vault file, or set KEYHOLD_STORE to its path.';
   return vaultMissing(
-    'The root key exists but its vault is missing. Restore the vault file, or set KEYHOLD_STORE to its path. Only if there never was a vault, run `keyhold init` to create one with this key.',
+    `The root key exists but its vault is missing. ${remedy} Only if there never was a vault, run \`keyhold init\` to create one with this key.`,
   );
 }

@@ -87,14 +87,14 @@ describe('parseSettings', () => {
     const settings = parseSettings({ HOME: '/home/ann', USERPROFILE: 'C:\\Users\\ann' });
     expect(settings.home).toMatch(/ann/);
     expect(settings.home).toMatch(/keyhold/i);
-    expect(settings.store_path.startsWith(settings.home)).toBe(true);
+    expect(JSON.stringify(settings.store).includes(settings.home)).toBe(true);
     expect(settings).toMatchObject({ cipher: 'aes-256-gcm', log: 'info', root_key: { kind: 'file' } });
   });
 
   test('puts everything into KEYHOLD_HOME', () => {
     expect(parseSettings({ KEYHOLD_HOME: '/srv/keyhold' })).toEqual({
       home: '/srv/keyhold',
-      store_path: '/srv/keyhold/data/vault.db',
+      store: { kind: 'sqlite', path: '/srv/keyhold/data/vault.db' },
       root_key: { kind: 'file', path: '/srv/keyhold/keys/root.key' },
       services_folder: '/srv/keyhold/services',
       cipher: 'aes-256-gcm',
@@ -110,7 +110,7 @@ describe('parseSettings', () => {
       KEYHOLD_STORE: 'sqlite:elsewhere/my.db',
       KEYHOLD_ROOT_KEY: 'file:../my.key',
     });
-    expect(settings.store_path).toBe(join(home, 'elsewhere', 'my.db'));
+    expect(settings.store).toEqual({ kind: 'sqlite', path: join(home, 'elsewhere', 'my.db') });
     expect(settings.root_key).toEqual({ kind: 'file', path: join(home, '..', 'my.key') });
   });
 
@@ -120,7 +120,7 @@ describe('parseSettings', () => {
       KEYHOLD_STORE: 'sqlite:/data/with space:and colon.db',
       KEYHOLD_ROOT_KEY: 'file:/run/secrets/root key',
     });
-    expect(settings.store_path).toBe('/data/with space:and colon.db');
+    expect(settings.store).toEqual({ kind: 'sqlite', path: '/data/with space:and colon.db' });
     expect(settings.root_key).toEqual({ kind: 'file', path: '/run/secrets/root key' });
   });
 
@@ -146,7 +146,7 @@ describe('parseSettings', () => {
     });
     expect(settings).toMatchObject({
       home: '/home/ann/vault',
-      store_path: '/home/ann/my.db',
+      store: { kind: 'sqlite', path: '/home/ann/my.db' },
       root_key: { kind: 'file', path: '/home/ann/keys/my.key' },
     });
     expect(parseSettings({ HOME: '/home/ann', KEYHOLD_HOME: '~' }).home).toBe('/home/ann');

@@ -1,6 +1,7 @@
 /** `keyhold init`: creates the vault and prints its files. Never changes an existing vault. */
 import { Command } from 'commander';
 import { VaultError } from '../../contract/errors.ts';
+import { describeStore } from '../../io/store_location.ts';
 import type { Settings } from '../../settings/settings.ts';
 import type { Vault } from '../../vault/vault.ts';
 import { assertLocal } from '../connect/server_option.ts';
@@ -31,12 +32,12 @@ async function init(context: CliContext, { json }: Options): Promise<void> {
     created = true;
     public_key = await context.withVault('yes', publicKey, promptNewPassphrase(context));
   }
-  const { store_path, root_key } = context.settings();
+  const { store, root_key } = context.settings();
   if (json) {
     const { kind, ...where } = root_key;
     await printJson(context, {
       created,
-      vault: store_path,
+      vault: describeStore(store),
       root_key: { source: kind, ...where },
       public_key,
     });
@@ -44,8 +45,8 @@ async function init(context: CliContext, { json }: Options): Promise<void> {
   }
   const lines = [
     created
-      ? `Created the vault: ${store_path}`
-      : `The vault already exists and was not changed: ${store_path}`,
+      ? `Created the vault: ${describeStore(store)}`
+      : `The vault already exists and was not changed: ${describeStore(store)}`,
     ...rootKeyAdvice(root_key),
     'Next: `keyhold install` connects an MCP client; `keyhold store SERVICE` stores a credential.',
   ];

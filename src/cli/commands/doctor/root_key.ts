@@ -4,7 +4,7 @@ import { VaultError } from '../../../contract/errors.ts';
 import { tempFilesOf } from '../../../io/atomic_file.ts';
 import { shellQuote } from '../../../io/shell_quote.ts';
 import { readKeyFile } from '../../../vault/keys/key_file.ts';
-import { vaultFileExists } from '../../connect/presence.ts';
+import { mayVaultExist } from '../../connect/presence.ts';
 import type { CliContext } from '../../context.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
@@ -15,7 +15,7 @@ export function checkRootKey(context: CliContext): Finding {
   const { root_key } = context.settings();
   switch (root_key.kind) {
     case 'file':
-      return checkFile(root_key.path, vaultFileExists(context));
+      return checkFile(root_key.path, mayVaultExist(context));
     case 'env':
       if (context.env[root_key.name])
         return ok(CHECK, 'It is in the environment variable that KEYHOLD_ROOT_KEY names.');

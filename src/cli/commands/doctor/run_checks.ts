@@ -65,14 +65,15 @@ async function checkLocal(context: CliContext): Promise<Finding[]> {
     return [await checkFailed(context, 'settings', error)];
   }
   const findings = [ok('settings', 'Every setting is valid.')];
-  const { home, store_path } = context.settings();
+  const { home, store } = context.settings();
   findings.push(await catchError(context, 'egress', () => checkEgress(context)));
   findings.push(await catchError(context, 'files', () => checkFileModes(context.settings())));
   findings.push(await catchError(context, 'root_key', () => checkRootKey(context)));
-  findings.push(await catchError(context, 'driver', checkDriver), checkCoreDumps());
+  findings.push(await catchError(context, 'driver', () => checkDriver(store)), checkCoreDumps());
   findings.push(await catchError(context, 'disk', () => checkDisk(home)));
   // Before this process opens the vault, so that it is not listed.
-  findings.push(await catchError(context, 'processes', () => checkProcesses(store_path)));
+  if (store.kind === 'sqlite')
+    findings.push(await catchError(context, 'processes', () => checkProcesses(store.path)));
   const services = await checkServices(context);
   try {
     return [...findings, services, ...(await checkVault(context, services.state === 'ok'))];

@@ -3,6 +3,7 @@ import { existsSync, lstatSync, readdirSync, readFileSync, statSync } from 'node
 import { statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { shellQuote } from '../../../io/shell_quote.ts';
+import type { StoreLocation } from '../../../io/store_location.ts';
 import type { Settings } from '../../../settings/settings.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
@@ -40,9 +41,9 @@ export function checkNode(version: string, now: Date): Finding {
 }
 
 /** Checks that the native module of the database driver fits this Node.js. */
-export async function checkDriver(): Promise<Finding> {
+export async function checkDriver(store: StoreLocation): Promise<Finding> {
   const { assertStoreLoads } = await import('../../../vault/presence.ts');
-  await assertStoreLoads();
+  await assertStoreLoads(store);
   return ok('driver', 'The database driver loads.');
 }
 
@@ -106,18 +107,12 @@ interface Rule {
 }
 
 /** Warns of files that others can read or write. The vault itself checks the file of the root key. */
-export function checkFileModes({ home, store_path, root_key, services_folder }: Settings): Finding {
+export function checkFileModes({ home, store, root_key, services_folder }: Settings): Finding {
   // Windows has no such mode bits; the access list of the profile folder protects the files.
   if (process.platform === 'win32') return ok('files', 'Protected by the access list of the folder.');
   const keys_folder = join(home, 'keys');
   const rules: Rule[] = [
-    ...foldersAbove(dirname(store_path)),
-    { path: dirname(store_path), forbidden: OTHERS_ANY, mode: '700' },
-    ...['', '-wal', '-shm', '-writers'].map((end) => ({
-      path: store_path + end,
-      forbidden: OTHERS_ANY,
-      mode: '600',
-    })),
+    ...(store.kind === 'sqlite' ? vaultFileRules(store.path) : []),
     { path: services_folder, forbidden: OTHERS_WRITE, mode: '700' },
     ...definitionFiles(services_folder).map((path) => ({ path, forbidden: OTHERS_WRITE, mode: 'go-w' })),
     { path: keys_folder, forbidden: OTHERS_WRITE, mode: '700' },
@@ -135,11 +130,23 @@ export function checkFileModes({ home, store_path, root_key, services_folder }: 
   if (open.length === 0) {
     return ok(
       'files',
-      'Other users cannot read the vault, its anchor and the bootstrap API key, or change the service definitions.',
+      `Other users cannot read ${store.kind === 'sqlite' ? 'the vault, its' : 'the'} anchor and the bootstrap API key, or change the service definitions.`,
     );
   }
   const remedy = open.map(({ path, mode }) => `chmod ${mode} ${shellQuote(path)}`).join('; ');
   return warn('files', 'Other users of this machine can read or change some of the files.', `Run: ${remedy}`);
+}
+
+function vaultFileRules(path: string): Rule[] {
+  return [
+    ...foldersAbove(dirname(path)),
+    { path: dirname(path), forbidden: OTHERS_ANY, mode: '700' },
+    ...['', '-wal', '-shm', '-writers'].map((end) => ({
+      path: path + end,
+      forbidden: OTHERS_ANY,
+      mode: '600',
+    })),
+  ];
 }
 
 function definitionFiles(folder: string): string[] {

@@ -21,12 +21,12 @@ export async function checkServices(context: CliContext): Promise<Finding> {
 
 /** Opens the vault, if there is one, and checks it. `services_ok`: a vault does not open without services. */
 export async function checkVault(context: CliContext, services_ok: boolean): Promise<Finding[]> {
-  const { store_path } = context.settings();
+  const { store } = context.settings();
   if (isVaultAbsent(context)) {
     const or_store = createForWriting(context) === 'no' ? '' : ', or store a credential';
     return [warn('vault', 'There is no vault yet.', `Run \`keyhold init\`${or_store}.`)];
   }
-  const file = statSync(store_path, { throwIfNoEntry: false });
+  const file = store.kind === 'sqlite' ? statSync(store.path, { throwIfNoEntry: false }) : undefined;
   // Opening an empty file would write into it.
   if (file?.isFile() && file.size === 0) {
     return [warn('vault', 'The vault file is empty.', 'Run `keyhold init` to create a vault in it.')];

@@ -3,6 +3,7 @@
  * Clients pass on few environment variables. A secret is never written: only a reference that the client replaces.
  */
 import { VaultError } from '../../../contract/errors.ts';
+import { resolvePath } from '../../../settings/folders.ts';
 import { parseSettings, type Settings } from '../../../settings/settings.ts';
 import { CLIENTS, type Client, type Platform, type ServerEntry } from './clients.ts';
 import type { Program } from './stable_program.ts';
@@ -13,6 +14,11 @@ export interface ServerEnv {
   readonly notes: readonly string[];
 }
 
+interface StoreEnv extends ServerEnv {
+  /** References that the client replaces. */
+  readonly secret: ServerEnv['env'];
+}
+
 /**
  * The settings of the entry: KEYHOLD_HOME, and what is set here and decides which vault is opened, with absolute paths. Throws
  * INVALID_INPUT for a setting that the server would not accept, and if the client cannot pass on the root key.
@@ -20,18 +26,48 @@ export interface ServerEnv {
 export function serverEnv(client: Client, { env }: Pick<Platform, 'env'>): ServerEnv {
   const settings = parseSettings(env);
   const root_key = rootKeyEnv(client, settings.root_key, env);
+  const store = storeEnv(client, settings, env);
   return {
     env: {
       ...withoutReference({
         KEYHOLD_HOME: settings.home,
-        ...(env.KEYHOLD_STORE === undefined ? {} : { KEYHOLD_STORE: `sqlite:${settings.store_path}` }),
+        ...store.env,
         ...(env.KEYHOLD_CIPHER === undefined ? {} : { KEYHOLD_CIPHER: settings.cipher }),
         ...(env.KEYHOLD_ROOT_KEY === undefined ? {} : { KEYHOLD_ROOT_KEY: sourceText(settings.root_key) }),
       }),
       ...root_key.env,
+      ...store.secret,
     },
-    notes: root_key.notes,
+    notes: [...root_key.notes, ...store.notes],
   };
+}
+
+/** The URI of a database has no password, which is passed on as a reference or as the path of its file. */
+function storeEnv(client: Client, { home, store }: Settings, env: NodeJS.ProcessEnv): StoreEnv {
+  if (env.KEYHOLD_STORE === undefined) return { env: {}, secret: {}, notes: [] };
+  if (store.kind === 'sqlite')
+    return { env: { KEYHOLD_STORE: `sqlite:${store.path}` }, secret: {}, notes: [] };
+  const { KEYHOLD_STORE, KEYHOLD_STORE_PASSWORD, KEYHOLD_STORE_PASSWORD_FILE: file, PGPASSFILE } = env;
+  const plain = {
+    KEYHOLD_STORE: KEYHOLD_STORE.trim(),
+    ...(file === undefined
+      ? {}
+      : { KEYHOLD_STORE_PASSWORD_FILE: resolvePath('KEYHOLD_STORE_PASSWORD_FILE', file, home, env) }),
+    ...(PGPASSFILE ? { PGPASSFILE } : {}),
+  };
+  if (KEYHOLD_STORE_PASSWORD === undefined) return { env: plain, secret: {}, notes: [] };
+  const name = 'KEYHOLD_STORE_PASSWORD';
+  const reference = client.variableReference?.(name);
+  if (reference !== undefined)
+    return { env: plain, secret: { [name]: reference }, notes: [referenceNote(client, name)] };
+  throw new VaultError(
+    'INVALID_INPUT',
+    `${client.title} does not pass environment variables on to servers, so that KEYHOLD_STORE_PASSWORD cannot reach the database, and nothing was written. Use KEYHOLD_STORE_PASSWORD_FILE or ~/.pgpass.`,
+  );
+}
+
+function referenceNote({ title }: Client, name: string): string {
+  return `The entry has a reference to the variable ${name}, not its value: set ${name} where ${title} is started.`;
 }
 
 /** The entry that starts `keyhold mcp`. Throws INVALID_INPUT if a client would replace a part of a path. */
@@ -92,8 +128,6 @@ function rootKeyEnv(client: Client, root_key: Settings['root_key'], env: NodeJS.
   }
   return {
     env: { [name]: reference },
-    notes: [
-      `The entry has a reference to the variable ${name}, not its value: set ${name} where ${client.title} is started.`,
-    ],
+    notes: [referenceNote(client, name)],
   };
 }

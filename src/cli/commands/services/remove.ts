@@ -4,7 +4,7 @@
  */
 import { VaultError } from '../../../contract/errors.ts';
 import type { ServiceCatalogue } from '../../../services/catalogue.ts';
-import { vaultFileExists } from '../../connect/presence.ts';
+import { mayVaultExist } from '../../connect/presence.ts';
 import { assertLocal } from '../../connect/server_option.ts';
 import type { CliContext } from '../../context.ts';
 import { note, print, printJson } from '../../terminal/output.ts';
@@ -48,7 +48,7 @@ export async function removeService(
 /** The service is removed even if its approval stays, such as without the passphrase of the vault. */
 async function forgetApproval(context: CliContext, slug: string): Promise<void> {
   try {
-    if (!vaultFileExists(context)) return;
+    if (!mayVaultExist(context)) return;
     await context.withVault('no', (vault) => vault.definitions.forget(context.caller(), slug));
   } catch (error) {
     if (!(error instanceof VaultError)) throw error;

@@ -2,7 +2,7 @@
 import { VaultError } from '../../../contract/errors.ts';
 import type { ServiceCatalogue } from '../../../services/catalogue.ts';
 import type { DefinitionState } from '../../../vault/definitions/definition_approvals.ts';
-import { isVaultAbsent, vaultFileExists } from '../../connect/presence.ts';
+import { isVaultAbsent, mayVaultExist } from '../../connect/presence.ts';
 import type { CliContext } from '../../context.ts';
 
 /** `unknown`: the vault cannot be opened, for example without its passphrase. */
@@ -17,7 +17,7 @@ export async function customStates(
   const all = (state: ShownState) => new Map(slugs.map((slug) => [slug, state]));
   if (slugs.length === 0 || isVaultAbsent(context)) return all('new');
   try {
-    if (!vaultFileExists(context)) return all('new');
+    if (!mayVaultExist(context)) return all('new');
     const reviews = await context.withVault(
       'no',
       (vault) => vault.definitions.list(context.caller()),
