@@ -94,6 +94,7 @@ export async function runServer(options: ServeOptions): Promise<void> {
       let is_draining = false;
       const options = { metrics, isDraining: () => is_draining };
       const http_app = await createApp(parts, http, { tokens, oidc }, options);
+      await vault.nodes.join();
       listener.serve(http_app.fetch);
       announce(home, public_url, log, { url: listener.url, public_url, version });
       printReady(`keyhold listening on ${listener.url}`);

@@ -55,8 +55,9 @@ export async function createHttpApp(
   const failures = new RateLimiter(
     limits.auth_failures_per_minute,
     'Too many requests without a valid API key or access token.',
+    [parts.vault.nodes, 'failed_authentications'],
   );
-  const requests = new RequestLimits(limits.requests_per_minute);
+  const requests = new RequestLimits(limits.requests_per_minute, parts.vault.nodes);
   const pipeline = new RequestPipeline({
     hosts: new HostAllowList(allowed_hosts, parts.public_url),
     authenticator: new Authenticator(parts.vault, failures, authenticators),

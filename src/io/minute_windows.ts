@@ -1,5 +1,8 @@
-/** Counts events per key in windows of one minute that begin with the first event. In memory; knows no limit. */
-const WINDOW_MS = 60_000;
+/**
+ * Counts events per key in windows of one minute that begin with the first event. In memory, together with the counts that
+ * other processes report; knows no limit.
+ */
+export const WINDOW_MS = 60_000;
 
 export interface Window {
   readonly count: number;
@@ -11,6 +14,7 @@ export class MinuteWindows {
   readonly #keys_max: number;
   /** In the order in which the windows end. */
   readonly #windows = new Map<string, { count: number; readonly ends_ms: number }>();
+  #others: ReadonlyMap<string, readonly Window[]> = new Map();
 
   /** `keys_max`: counted at a time; a further one replaces the oldest. */
   constructor(keys_max: number) {
@@ -21,13 +25,34 @@ export class MinuteWindows {
   add(key: string, now_ms: number): Window {
     const window = this.#windowOf(key, now_ms);
     window.count++;
-    return window;
+    return this.#withOthers(key, now_ms, window);
   }
 
   /** `undefined`: no event in the last minute. */
   read(key: string, now_ms: number): Window | undefined {
     const window = this.#windows.get(key);
-    return window !== undefined && window.ends_ms > now_ms ? window : undefined;
+    const own = window !== undefined && window.ends_ms > now_ms ? window : undefined;
+    return own === undefined ? this.#ofOthers(key, now_ms) : this.#withOthers(key, now_ms, own);
+  }
+
+  /** The windows of this process that have not ended. */
+  *own(now_ms: number): Generator<readonly [key: string, window: Window]> {
+    for (const [key, window] of this.#windows) if (window.ends_ms > now_ms) yield [key, window];
+  }
+
+  /** Replaces the windows of other processes. */
+  setOthers(others: ReadonlyMap<string, readonly Window[]>): void {
+    this.#others = others;
+  }
+
+  #withOthers(key: string, now_ms: number, own: Window): Window {
+    const others = this.#ofOthers(key, now_ms);
+    return others === undefined ? own : sum([own, others]);
+  }
+
+  #ofOthers(key: string, now_ms: number): Window | undefined {
+    const live = this.#others.get(key)?.filter(({ ends_ms }) => ends_ms > now_ms) ?? [];
+    return live.length === 0 ? undefined : sum(live);
   }
 
   /** Removes the windows that have ended, and the oldest one if there are too many: clients can invent keys. */
@@ -43,4 +68,12 @@ export class MinuteWindows {
     this.#windows.set(key, window);
     return window;
   }
+}
+
+/** Ends with the first of them: then a part of the count is over. */
+function sum(windows: readonly Window[]): Window {
+  return {
+    count: windows.reduce((total, { count }) => total + count, 0),
+    ends_ms: Math.min(...windows.map(({ ends_ms }) => ends_ms)),
+  };
 }

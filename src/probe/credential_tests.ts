@@ -21,7 +21,7 @@ import { isRefusal } from './reasons.ts';
 import { principalOf, type TestRun, TestRunner } from './runner.ts';
 
 export interface TestDependencies {
-  readonly vault: Pick<Vault, 'uses' | 'credentials'>;
+  readonly vault: Pick<Vault, 'uses' | 'credentials' | 'nodes'>;
   readonly egress: Egress;
   readonly values: ValueProducer;
   /** Absent: access tokens are tested as they are stored. */
@@ -34,11 +34,12 @@ export interface TestDependencies {
 export class CredentialTests implements Pick<Tests, 'test' | 'testById'> {
   readonly #parts: TestDependencies;
   readonly #runner: TestRunner;
-  readonly #limit = new TestLimit(TESTS_PER_MINUTE_MAX);
+  readonly #limit: TestLimit;
 
   constructor(parts: TestDependencies) {
     this.#parts = parts;
     this.#runner = new TestRunner(parts);
+    this.#limit = new TestLimit(parts.vault.nodes, 'tests', TESTS_PER_MINUTE_MAX);
   }
 
   async test(caller: Caller, raw: TestInput): Promise<TestOutput> {

@@ -1,16 +1,19 @@
-/** Limits how many tests a user makes in a minute, in this process. */
+/** Limits how many tests a user makes in a minute, with all nodes together. */
 import type { Caller } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
-import { MinuteWindows } from '../io/minute_windows.ts';
+import type { MinuteWindows } from '../io/minute_windows.ts';
+import type { Nodes } from '../vault/nodes/nodes.ts';
 
 const PRINCIPALS_MAX = 10_000;
 
 export class TestLimit {
   readonly #max: number;
-  readonly #windows = new MinuteWindows(PRINCIPALS_MAX);
+  readonly #windows: MinuteWindows;
 
-  constructor(max: number) {
+  /** `name`: of what is counted. */
+  constructor(nodes: Pick<Nodes, 'windows'>, name: string, max: number) {
     this.#max = max;
+    this.#windows = nodes.windows(name, max, PRINCIPALS_MAX);
   }
 
   /** Counts a test. Throws RATE_LIMITED. */

@@ -38,12 +38,15 @@ const AFTER_HANDSHAKE: ReadonlySet<TestReason> = new Set([
 export class ValueTests {
   readonly #parts: ValueTestOptions;
   readonly #runner: TestRunner;
-  readonly #limit = new TestLimit(TESTS_PER_MINUTE_MAX);
-  readonly #named_server_limit = new TestLimit(GIVEN_TESTS_PER_MINUTE_MAX);
+  readonly #limit: TestLimit;
+  readonly #named_server_limit: TestLimit;
 
   constructor(parts: ValueTestOptions) {
     this.#parts = parts;
     this.#runner = new TestRunner(parts);
+    const { nodes } = parts.vault;
+    this.#limit = new TestLimit(nodes, 'tests_of_values', TESTS_PER_MINUTE_MAX);
+    this.#named_server_limit = new TestLimit(nodes, 'tests_at_named_servers', GIVEN_TESTS_PER_MINUTE_MAX);
   }
 
   /** See `Tests.testGiven`. */

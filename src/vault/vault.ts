@@ -49,6 +49,7 @@ import { type DestinationReview, reviewDestination } from './destinations/bindin
 import { Guard } from './guard.ts';
 import { Handles } from './handles/handles.ts';
 import type { OrganizationKeyring } from './keys/keyring.ts';
+import { Nodes } from './nodes/nodes.ts';
 import { ConnectionRequests } from './oauth/connection_requests.ts';
 import { DueRefreshes } from './oauth/due_refreshes.ts';
 import { Organizations } from './organizations/organizations.ts';
@@ -103,11 +104,14 @@ export class Vault {
   readonly due_refreshes: DueRefreshes;
   /** Who is signed in to the pages. */
   readonly web_sessions: WebSessions;
+  /** The servers that share the vault, and what they count together. */
+  readonly nodes: Nodes;
   readonly #protection: Protection;
 
   constructor(parts: VaultDependencies) {
     this.#parts = parts;
     this.#guard = new Guard(parts);
+    this.nodes = new Nodes(parts);
     const stacks = new StackRecords(parts);
     this.#stacks = stacks;
     const lookup = new CredentialLookup(parts);
@@ -267,6 +271,7 @@ export class Vault {
   }
 
   async close(): Promise<void> {
+    await this.nodes.leave();
     await this.#parts.beforeClose?.();
     await this.uses.close();
     await this.#parts.audit_log.denials.flush();

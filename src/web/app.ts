@@ -65,7 +65,7 @@ export async function createWebApp(dependencies: HttpDependencies, options: WebO
   const findSession = sessionFinder(parts.vault, cookies, oidc?.provider);
   pages.use(
     local === undefined
-      ? requireSession(findSession, cookies, options)
+      ? requireSession(parts.vault, findSession, cookies, options)
       : useLocalCaller(local, cookies, options),
   );
   for (const { register } of local === undefined ? PAGES : LOCAL_PAGES) register(pages, parts);
@@ -184,8 +184,16 @@ function useLocalCaller({ caller, csrf_token }: LocalPageOptions, cookies: PageC
 }
 
 /** Finds the session of the cookie. Without one, the browser goes to the sign-in page. */
-function requireSession(findSession: FindSession, cookies: PageCookies, limits: WebOptions) {
-  const requests = new RateLimiter(limits.requests_per_minute, 'Too many requests of this session.');
+function requireSession(
+  { nodes }: Pick<PageParts['vault'], 'nodes'>,
+  findSession: FindSession,
+  cookies: PageCookies,
+  limits: WebOptions,
+) {
+  const requests = new RateLimiter(limits.requests_per_minute, 'Too many requests of this session.', [
+    nodes,
+    'session_requests',
+  ]);
   return createMiddleware<PageEnv>(async (c, next) => {
     const found = await findSession(c);
     if (found === undefined) {

@@ -1,12 +1,13 @@
 /**
  * Rate limits: requests per API key, user and organization, expensive reads of the audit log, and failed authentications
- * per client address. Counted in this process, in windows of one minute that begin with the first event.
+ * per client address. Counted in windows of one minute that begin with the first event, by all nodes together.
  */
 import type { Caller } from '../../contract/caller.ts';
 import { RATE_LIMIT_KEYS_MAX, RATE_LIMIT_SHARES } from '../../contract/limits.ts';
 import { networkOf, parseAddress, parseForwardedAddress } from '../../io/ip_address.ts';
 import { KeyedMutex } from '../../io/keyed_mutex.ts';
 import { MinuteWindows, type Window } from '../../io/minute_windows.ts';
+import type { Nodes } from '../../vault/nodes/nodes.ts';
 import { HttpError } from '../error_response.ts';
 
 /** 0: unlimited. */
@@ -16,15 +17,22 @@ export interface RateLimits {
   readonly auth_failures_per_minute: number;
 }
 
+/** The nodes that count together; absent: this process counts alone. */
+export type CountingNodes = Pick<Nodes, 'windows'>;
+
 export class RateLimiter {
   readonly #max: number;
   readonly #message: string;
-  readonly #windows = new MinuteWindows(RATE_LIMIT_KEYS_MAX);
+  readonly #windows: MinuteWindows;
 
-  /** `max`: events per minute and key; 0: unlimited. `message`: of the 429. */
-  constructor(max: number, message: string) {
+  /** `max`: events per minute and key; 0: unlimited. `message`: of the 429. `shared`: nodes, and the name of what is counted. */
+  constructor(max: number, message: string, shared?: readonly [nodes: CountingNodes, name: string]) {
     this.#max = max;
     this.#message = message;
+    this.#windows =
+      shared === undefined || max === 0
+        ? new MinuteWindows(RATE_LIMIT_KEYS_MAX)
+        : shared[0].windows(shared[1], max, RATE_LIMIT_KEYS_MAX);
   }
 
   /** Counts one event and adds the X-RateLimit headers to `headers`, if given. Throws 429, with those headers, past the limit. */
@@ -63,17 +71,25 @@ export class RequestLimits {
   readonly #running_audit_reads = new KeyedMutex();
 
   /** `max`: requests per minute and key; 0: unlimited. */
-  constructor(max: number) {
+  constructor(max: number, nodes?: CountingNodes) {
     const { user, organization, audit_reads, invocations } = RATE_LIMIT_SHARES;
-    this.#keys = new RateLimiter(max, 'Too many requests with this API key.');
-    this.#users = new RateLimiter(max * user, 'Too many requests with the keys of this user.');
-    this.#organizations = new RateLimiter(max * organization, 'Too many requests of this organization.');
-    this.#audit_reads = new RateLimiter(
-      Math.ceil(max * audit_reads),
+    const limiter = (share: number, name: string, message: string) =>
+      new RateLimiter(Math.ceil(max * share), message, nodes && [nodes, name]);
+    this.#keys = limiter(1, 'key_requests', 'Too many requests with this API key.');
+    this.#users = limiter(user, 'user_requests', 'Too many requests with the keys of this user.');
+    this.#organizations = limiter(
+      organization,
+      'organization_requests',
+      'Too many requests of this organization.',
+    );
+    this.#audit_reads = limiter(
+      audit_reads,
+      'audit_reads',
       'Too many searches or verifications of the audit log of this organization.',
     );
-    this.#invocations = new RateLimiter(
-      Math.ceil(max * invocations),
+    this.#invocations = limiter(
+      invocations,
+      'invocations',
       'Too many invocations of tools with this API key.',
     );
   }

@@ -50,7 +50,7 @@ export function addOidcSignIn(
 ): void {
   const { provider } = oidc;
   const redirect_uri = public_url + CALLBACK_PATH;
-  const starts = new RateLimiter(limits.requests_per_minute, 'Too many sign-ins.');
+  const starts = new RateLimiter(limits.requests_per_minute, 'Too many sign-ins.', [vault.nodes, 'sign_ins']);
 
   const logFailure = (request_id: string, { failure, cause }: SignInError) => {
     const fields = { request_id, failure: describeFailure(cause) };

@@ -33,7 +33,10 @@ export function addSignIn(
   { cookies, findSession, limits, oidc }: SignInOptions,
 ): void {
   const { vault, public_url } = parts;
-  const failures = new RateLimiter(limits.auth_failures_per_minute, 'Too many failed sign-ins.');
+  const failures = new RateLimiter(limits.auth_failures_per_minute, 'Too many failed sign-ins.', [
+    vault.nodes,
+    'failed_sign_ins',
+  ]);
   const is_local = isLoopbackHost(new URL(public_url).hostname);
   const shared = { is_local, provider: oidc?.provider };
 
