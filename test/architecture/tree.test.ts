@@ -18,8 +18,10 @@ describe('the tree of files', () => {
   test('the root of the repository has the agreed entries only', () => {
     const agreed = [
       '.ci',
+      '.dockerignore',
       '.gitignore',
       'CHANGELOG.md',
+      'Dockerfile',
       'LICENSE',
       'README.md',
       'biome.json',
@@ -28,6 +30,9 @@ describe('the tree of files', () => {
       'mcp.json',
       'package-lock.json',
       'package.json',
+      'packaging',
+      'server.json',
+      'skills',
       'src',
       'test',
       'tools',
