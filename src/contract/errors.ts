@@ -28,6 +28,7 @@ export type ErrorReason =
   | 'approval_required'
   | 'approval_used'
   | 'audit_broken'
+  | 'backup_damaged'
   | 'busy'
   | 'connection_declined'
   | 'credential_exists'
@@ -69,6 +70,8 @@ export type ErrorReason =
   | 'vault_exposed'
   | 'vault_file_linked'
   | 'vault_missing'
+  | 'vault_moved'
+  | 'vault_newer'
   | 'wal_mismatch';
 
 interface ErrorRow {

@@ -208,7 +208,7 @@ function keepOwner(file: number, { uid, gid }: fs.Stats): void {
 }
 
 /** Makes the names in the folder durable, where the file system can. */
-function syncFolder(path: string): void {
+export function syncFolder(path: string): void {
   if (process.platform === 'win32') return;
   const folder = fs.openSync(path, 'r');
   try {

@@ -160,6 +160,14 @@ export interface WrappedKey {
   readonly wrapped: Buffer;
 }
 
+/** A record for copies of the whole vault. */
+export interface CopiedRecord extends StoredRecord {
+  /** Lists are in this order. Counts up with the creation of records, with gaps. */
+  readonly seq: number;
+  /** Empty for a record that format 1 of the SQLite store created. */
+  readonly organization: Buffer;
+}
+
 export interface Page {
   readonly records: readonly StoredMeta[];
   /** Opaque. Pass it as `after` for the next page; `undefined` at the end. */
@@ -179,6 +187,32 @@ export interface ScopeUsage {
 
 /** Receives the number of batches in each transaction. */
 export type OnCommit = (batches: number) => void;
+
+export interface RowCounts {
+  readonly keys: number;
+  readonly records: number;
+  readonly entries: number;
+  /** Of the newest record; 0 if there is none. */
+  readonly last_seq: number;
+}
+
+/** Reads all rows, in pages. */
+export interface RowReader {
+  counts(): Promise<RowCounts>;
+  /** In the order of owner and version, from after the key `after`. */
+  keys(after: WrappedKey | undefined): Promise<readonly WrappedKey[]>;
+  /** In the order of `seq`, from above `after`. */
+  records(after: number): Promise<readonly CopiedRecord[]>;
+  heads(): Promise<readonly StoredHead[]>;
+  /** Ascending, from `from_position` on. */
+  entries(organization: Buffer, from_position: number): Promise<readonly StoredEntry[]>;
+}
+
+/** A consistent view of a store while writes go on. Close it soon: the engine keeps old rows for it. */
+export interface StoreSnapshot extends RowReader {
+  readonly header: StoreHeader;
+  close(): Promise<void>;
+}
 
 /** The result of a store's check of itself. */
 export interface StoreHealth {
@@ -239,6 +273,8 @@ export interface Store {
   isReady(): Promise<boolean>;
   /** Checks all stored data. Slow. */
   check(): Promise<StoreHealth>;
+  /** A view of the present state that stays as it is while writes go on. For copies of the whole vault. */
+  readonly snapshot?: () => Promise<StoreSnapshot>;
   /** Overwrites replaced and deleted data, also in the write-ahead log. Rejects while others read. */
   scrub(): Promise<void>;
   /** Finishes accepted writes, then closes. */

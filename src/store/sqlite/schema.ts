@@ -1,4 +1,5 @@
 /** The tables of a vault file, its format number, and the settings of every connection. */
+import { statSync } from 'node:fs';
 import type { Database } from 'better-sqlite3';
 import { VaultError } from '../../contract/errors.ts';
 import type { StoreHeader, StoreHealth } from '../store.ts';
@@ -98,8 +99,16 @@ export function ensureWal(database: Database): boolean {
   return mode() === 'wal' || database.pragma('journal_mode = WAL', { simple: true }) === 'wal';
 }
 
+/** Reads every page. `path` of the file, without symbolic links. Throws what the driver throws. */
+export function checkFile(database: Database, path: string): StoreHealth {
+  const ok = database.pragma('integrity_check(1)', { simple: true }) === 'ok';
+  const detail = ok ? 'every page is sound' : 'the file is damaged';
+  const pending_bytes = statSync(`${path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
+  return { ok, detail, size_bytes: statSync(path).size, pending_bytes, warning: walWarning(database) };
+}
+
 /** Why the file is not in WAL mode, if it is not and could be written. */
-export function walWarning(database: Database): StoreHealth['warning'] {
+function walWarning(database: Database): StoreHealth['warning'] {
   try {
     if (ensureWal(database)) return undefined;
   } catch (error) {

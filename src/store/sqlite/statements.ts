@@ -185,7 +185,7 @@ export function toStoredHead({ organization, number, seq, link }: HeadRow): Stor
 }
 
 /** The rowid before the first entry of an organization's chain. */
-function chainStart({ chain }: Statements, organization: Buffer): number | undefined {
+export function chainStart({ chain }: Statements, organization: Buffer): number | undefined {
   const number = chain.get(organization);
   return number === undefined ? undefined : number * POSITIONS_PER_ORGANIZATION;
 }

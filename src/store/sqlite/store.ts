@@ -2,7 +2,7 @@
  * The store in one SQLite file, over one connection: with a second one, every write of the first would invalidate its
  * page cache. Several processes may use the file at once. Only this folder imports the database driver.
  */
-import { realpathSync, statSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import Driver, { type Database } from 'better-sqlite3';
 import type {
   Batch,
@@ -19,6 +19,7 @@ import type {
   StoredRecord,
   StoreHeader,
   StoreHealth,
+  StoreSnapshot,
   WrappedKey,
 } from '../store.ts';
 import { CommitQueue } from './commit_queue.ts';
@@ -38,7 +39,7 @@ import { assertOwnWal } from './file/wal_mark.ts';
 import { WalMarker } from './file/wal_marker.ts';
 import { ReadSnapshot } from './read_snapshot.ts';
 import { RowCache } from './row_cache.ts';
-import { configure, createTables, ensureWal, hasVault, upgradeSchema, walWarning } from './schema.ts';
+import { checkFile, configure, createTables, ensureWal, hasVault, upgradeSchema } from './schema.ts';
 import {
   entriesFrom,
   findMeta,
@@ -53,6 +54,7 @@ import {
   type Statements,
   toStoredHead,
 } from './statements.ts';
+import { openSqliteSnapshot } from './transfer/snapshot.ts';
 import { WriterQueue } from './writer_queue.ts';
 
 /** How long opening waits for the readers of a file that is not in WAL mode. */
@@ -64,6 +66,8 @@ export function openSqlite(path: string, onCommit?: OnCommit): SqliteStore {
   let database: Database | undefined;
   try {
     if (!isOpenInThisProcess(path)) assertOwnWal(path);
+    // Before the file is opened: a restore may replace it meanwhile.
+    const isFileCurrent = watchSqliteFile(path);
     // No busy timeout in the driver, which would block the event loop: reads are retried here, writes wait in a queue.
     const opened = new Driver(path, { fileMustExist: true, timeout: 0 });
     database = opened;
@@ -73,7 +77,7 @@ export function openSqlite(path: string, onCommit?: OnCommit): SqliteStore {
       ignoreErrors(() => retryWhileBusy(() => ensureWal(opened), SET_WAL_TIMEOUT_MS));
       ignoreErrors(() => upgradeSchema(opened));
     }
-    return new SqliteStore(path, opened, onCommit);
+    return new SqliteStore(path, opened, isFileCurrent, onCommit);
   } catch (error) {
     database?.close();
     throw toDriverError(error) ?? toStoreError(error);
@@ -97,14 +101,14 @@ export class SqliteStore implements Store {
   #closed = false;
   #closing: Promise<void> | undefined;
 
-  constructor(path: string, database: Database, onCommit?: OnCommit) {
+  constructor(path: string, database: Database, isFileCurrent: () => boolean, onCommit?: OnCommit) {
     this.#real_path = realpathSync(path);
     this.#database = database;
     this.#writer_queue = new WriterQueue(`${this.#real_path}-writers`);
     this.#snapshot = new ReadSnapshot(database);
     this.#checkpointer = new Checkpointer(database, this.#snapshot);
     this.#cache = new RowCache(() => this.#snapshot.changeCounter());
-    this.#isFileCurrent = watchSqliteFile(path);
+    this.#isFileCurrent = isFileCurrent;
     this.#untrackFile = trackOpenFile(path);
     this.#onCommit = onCommit;
   }
@@ -211,12 +215,13 @@ export class SqliteStore implements Store {
   }
 
   async check(): Promise<StoreHealth> {
+    return this.#exclusive(() => checkFile(this.#database, this.#real_path));
+  }
+
+  async snapshot(): Promise<StoreSnapshot> {
     return this.#exclusive(() => {
-      const ok = this.#database.pragma('integrity_check(1)', { simple: true }) === 'ok';
-      const detail = ok ? 'every page is sound' : 'the file is damaged';
-      const pending_bytes = statSync(`${this.#real_path}-wal`, { throwIfNoEntry: false })?.size ?? 0;
-      const warning = walWarning(this.#database);
-      return { ok, detail, size_bytes: statSync(this.#real_path).size, pending_bytes, warning };
+      upgradeSchema(this.#database);
+      return openSqliteSnapshot(this.#real_path);
     });
   }
 
