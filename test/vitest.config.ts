@@ -9,6 +9,7 @@ import { SHARED_PROCESS_FOLDERS } from './kit/shared_process.ts';
  */
 const LONG_TESTS = [
   'test/app/{bootstrap_key,unread_stderr}.test.ts',
+  'test/app/telemetry/collector_failures.test.ts',
   'test/canary/{other_commands,remote_commands}.test.ts',
   'test/cli/{completion_hostile_names,hostile_definitions}.test.ts',
   'test/http/server/connection_tracker.test.ts',

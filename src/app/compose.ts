@@ -10,6 +10,7 @@ import type { Tests } from '../contract/use/test.ts';
 import { systemRandom } from '../crypto/random.ts';
 import { newRequestId } from '../crypto/request_id.ts';
 import type { Egress } from '../egress/egress.ts';
+import { isTracing } from '../io/tracing/span.ts';
 import { hostsOfOperator } from '../settings/allowed_hosts.ts';
 import { assertNoReference } from '../settings/environment.ts';
 import { parseCallbackPort } from '../settings/http.ts';
@@ -121,6 +122,7 @@ export function compose(options: ComposeOptions): App {
         revoke: composeRevocations(egress.egress, valueProducer, now),
         verify: async (caller, candidate) => (await testsOf(vault)).values.verify(caller, candidate),
       });
+      if (isTracing()) (await import('./telemetry/vault_spans.ts')).traceVault(vault);
       return vault;
     },
     log,

@@ -4,6 +4,7 @@
  */
 import { TOOLS } from '../../tools/catalogue.ts';
 import { localCaller } from '../contract/caller.ts';
+import { describeFailure, type Logger } from '../contract/logger.ts';
 import { newRequestId } from '../crypto/request_id.ts';
 import { serveMcpOverStdio } from '../mcp/stdio.ts';
 import type { ToolContext } from '../use/tool_context.ts';
@@ -12,6 +13,7 @@ import { takeEnvironment } from './environment.ts';
 import type { ClosablePages } from './pages/compose_pages.ts';
 import { guardProcess } from './process_guards.ts';
 import { exitWithoutReaders, waitForShutdownSignal } from './shutdown.ts';
+import { hasTelemetryEndpoint, type Telemetry } from './telemetry/telemetry.ts';
 
 /** Resolves when the client has disconnected and the vault is closed. */
 export async function runMcp(version: string): Promise<void> {
@@ -43,6 +45,7 @@ export async function runMcp(version: string): Promise<void> {
   const session_id = newRequestId();
   const log = async () => (await getApp()).log();
   guardProcess(log);
+  const telemetry = hasTelemetryEndpoint(process.env) ? await startTraces(version, log) : undefined;
   await serveMcpOverStdio<ToolContext>({
     version,
     tools: TOOLS,
@@ -55,5 +58,20 @@ export async function runMcp(version: string): Promise<void> {
   await opened?.pages.close();
   await opened?.vault.close();
   await (await app)?.closeEgress();
+  await telemetry?.close();
   exitWithoutReaders(0);
+}
+
+/** Without them the tools work: an invalid setting is only logged. */
+async function startTraces(version: string, openLog: () => Promise<Logger>): Promise<Telemetry | undefined> {
+  const { startTelemetry } = await import('./telemetry/start.ts');
+  const env = takeEnvironment();
+  let log: Logger | undefined;
+  try {
+    log = await openLog();
+    return await startTelemetry({ env, version, log });
+  } catch (error) {
+    log?.warn({ failure: describeFailure(error) }, 'no traces are exported');
+    return undefined;
+  }
 }

@@ -38,6 +38,8 @@ import { verifyAtStart } from './background/verify_at_start.ts';
 import { createBootstrapKey } from './bootstrap_key.ts';
 import { type App, compose } from './compose.ts';
 import { guardProcess } from './process_guards.ts';
+import { startTelemetry } from './telemetry/start.ts';
+import type { Telemetry } from './telemetry/telemetry.ts';
 
 /** After the request to stop. */
 const BACKGROUND_END_MAX_MS = 1_000;
@@ -61,7 +63,7 @@ export async function runServer(options: ServeOptions): Promise<void> {
   let port: number | undefined;
   const own_ports = () => (port === undefined ? [] : [port]);
   const app = compose({ env, promptSecret, now, own_ports });
-  const { home, log: level } = app.settings();
+  const { home } = app.settings();
   const http = parseHttpSettings(env, home);
   // Validated now, so that an invalid setting is not found by the first request.
   parseEgressSettings(env, home);
@@ -73,22 +75,15 @@ export async function runServer(options: ServeOptions): Promise<void> {
     issuer === undefined ? undefined : { issuer, fetchDocument: documentsOf(await app.operatorEgress()) };
   const log = await app.log();
   guardProcess(app.log);
+  const metrics = await createMetrics(true, log.droppedLines);
   const listener = await openListener({ ...http, tls: readTls(http), log });
   port = Number(new URL(listener.url).port);
+  let telemetry: Telemetry | undefined;
   try {
-    const metrics = await createMetrics(true, log.droppedLines);
+    telemetry = await startTelemetry({ env, version, log, metrics: metrics.families });
     const vault = await app.openVault('if_new', 'rest', metrics.commit);
     try {
-      const key_path = await createBootstrapKey(vault, app.caller('rest'), home);
-      if (key_path !== undefined) {
-        const sharing =
-          'Credentials belong to a user: a key of another user sees none of them, and all keys of one user share them.';
-        log.info({ path: key_path }, `created the bootstrap API key; it is in this file. ${sharing}`);
-        if (level !== 'info' && level !== 'debug')
-          printNotice(
-            `Created the bootstrap API key: ${key_path}. To make others, run keyhold keys create. ${sharing}`,
-          );
-      }
+      await createFirstKey({ app, vault, home, log, printNotice });
       const public_url = http.public_url ?? toLoopbackUrl(listener.url);
       const parts = { ...partsOf(app, vault), log, version, public_url, now };
       let is_draining = false;
@@ -122,7 +117,33 @@ export async function runServer(options: ServeOptions): Promise<void> {
   } finally {
     await listener.close(0);
     await app.closeEgress();
+    await telemetry?.close();
   }
+}
+
+/** Reports where the bootstrap key is if this start created it. */
+async function createFirstKey({
+  app,
+  vault,
+  home,
+  log,
+  printNotice,
+}: Pick<ServeOptions, 'printNotice'> & {
+  readonly app: App;
+  readonly vault: Vault;
+  readonly home: string;
+  readonly log: Logger;
+}): Promise<void> {
+  const path = await createBootstrapKey(vault, app.caller('rest'), home);
+  if (path === undefined) return;
+  const sharing =
+    'Credentials belong to a user: a key of another user sees none of them, and all keys of one user share them.';
+  log.info({ path }, `created the bootstrap API key; it is in this file. ${sharing}`);
+  const { log: level } = app.settings();
+  if (level !== 'info' && level !== 'debug')
+    printNotice(
+      `Created the bootstrap API key: ${path}. To make others, run keyhold keys create. ${sharing}`,
+    );
 }
 
 function partsOf(

@@ -3,7 +3,6 @@
  * checked, and the connection goes to a checked address. TLS is verified for the name. Redirects are returned, not followed.
  */
 import type { Socket } from 'node:net';
-import type { Readable } from 'node:stream';
 import type { ConnectionOptions, TLSSocket } from 'node:tls';
 // A process that sends no request does not load it.
 import type * as Undici from 'undici';
@@ -20,6 +19,7 @@ import {
   EGRESS_RESPONSE_HEADERS_MAX_BYTES,
   EGRESS_TOTAL_TIMEOUT_MS,
 } from '../contract/limits.ts';
+import { inSpan } from '../io/tracing/span.ts';
 import { refusedKind } from './address_rules.ts';
 import type { AllowList } from './allow_list.ts';
 import { Connector } from './connector.ts';
@@ -27,6 +27,7 @@ import { CLOSED_MESSAGE, egressError } from './errors.ts';
 import { type ForwardProxy, usesProxy } from './forward_proxy.ts';
 import { assertSendable, parseEndpoint } from './request_checks.ts';
 import { type Lookup, Resolver } from './resolver.ts';
+import { pairsOf, readBody } from './response_parts.ts';
 import { Shares } from './shares.ts';
 import { limitSocket, type SocketLimits } from './socket_limits.ts';
 import { startTls } from './start_tls.ts';
@@ -135,7 +136,18 @@ export class Egress {
    * if too many requests run, and UPSTREAM, with the reason in its message, if there is no response. Waits while all connections to
    * the host are in use.
    */
-  async request(target: EgressTarget, request: EgressRequest): Promise<EgressResponse> {
+  request(target: EgressTarget, request: EgressRequest): Promise<EgressResponse> {
+    const { method } = request;
+    // Not the host: it may be of one tenant.
+    return inSpan(method, { kind: 'client', attributes: { 'http.request.method': method } }, async (span) => {
+      const response = await this.#request(target, request);
+      span.set({ 'http.response.status_code': response.status });
+      if (response.status >= 400) span.fail(String(response.status));
+      return response;
+    });
+  }
+
+  async #request(target: EgressTarget, request: EgressRequest): Promise<EgressResponse> {
     assertSendable(request.method, request.path, Object.keys(request.headers));
     // A bundled CommonJS module has no other export.
     this.#undici ??= (await import('undici')).default;
@@ -282,19 +294,4 @@ function startDeadline({ signal, timeout_ms = EGRESS_TOTAL_TIMEOUT_MS }: EgressR
     is_open = false;
   };
   return { signal: controller.signal, end };
-}
-
-async function* readBody(body: Readable): AsyncGenerator<Buffer> {
-  try {
-    for await (const chunk of body) yield chunk as Buffer;
-  } catch (cause) {
-    throw egressError(cause, 'body');
-  }
-}
-
-function pairsOf(raw: readonly (Buffer | string)[]): readonly (readonly [string, string])[] {
-  const pairs: (readonly [string, string])[] = [];
-  for (let at = 0; at + 1 < raw.length; at += 2)
-    pairs.push([String(raw[at]).toLowerCase(), raw[at + 1]?.toString('latin1') ?? '']);
-  return pairs;
 }

@@ -6,11 +6,19 @@ import type { OpenAPIHono } from '@hono/zod-openapi';
 import { getPath } from 'hono/utils/url';
 import type { Logger } from '../contract/logger.ts';
 import { newRequestId } from '../crypto/request_id.ts';
+import { inSpan, isTracing, type Span } from '../io/tracing/span.ts';
 import { ServiceTools } from '../use/tools/service_tools.ts';
 import { type Authenticate, Authenticator } from './auth/authenticator.ts';
 import { formatChallenge } from './auth/bearer_challenge.ts';
 import { clientAddress, RateLimiter, type RateLimits, RequestLimits } from './auth/rate_limits.ts';
-import { type NodeExchange, type PipelineEnv, type RequestContext, UNMATCHED_ROUTE } from './context.ts';
+import {
+  HEALTH_PATH,
+  type NodeExchange,
+  type PipelineEnv,
+  READY_PATH,
+  type RequestContext,
+  UNMATCHED_ROUTE,
+} from './context.ts';
 import type { Dialect, HttpDependencies } from './dialect.ts';
 import { toErrorResponse } from './error_response.ts';
 import { createMetrics, type Metrics } from './metrics.ts';
@@ -21,6 +29,8 @@ import { setHeaders, withHeaders } from './request/security_headers.ts';
 import { addBuiltInRoutes } from './routing/built_in_routes.ts';
 import { serveDefaultGroup, serveDialect, serveMount } from './routing/group_app.ts';
 import { DEFAULT_GROUP, routeGroupFinder } from './routing/route_groups.ts';
+
+const UNTRACED_PATHS: readonly string[] = [HEALTH_PATH, READY_PATH];
 
 export interface HttpAppOptions {
   readonly limits: RateLimits;
@@ -82,41 +92,69 @@ export async function createHttpApp(
   const findGroup = routeGroupFinder(groups, built_in);
   const is_https = parts.public_url.startsWith('https:');
 
-  return {
-    async fetch(request, env) {
-      const started_ms = performance.now();
-      const path = getPath(request);
-      const { group, app } = findGroup(path);
-      const context: RequestContext = {
-        request_id: newRequestId(),
-        group,
-        address: () => {
-          const forwarded_for = behind_proxy ? request.headers.get('x-forwarded-for') : null;
-          return clientAddress(env?.incoming.socket.remoteAddress, forwarded_for);
-        },
-        route: UNMATCHED_ROUTE,
-        caller: undefined,
-        code: undefined,
-        bearer_error: undefined,
-        headers: new Map(),
-      };
-      let response: Response;
-      try {
-        response = await app.fetch(request, { context, path, incoming: env?.incoming });
-      } catch (thrown) {
-        response = toErrorResponse(context, thrown, parts.log);
-      }
-      addChallenge(context, response.status);
-      if (env === undefined) response = withHeaders(response, context.request_id, context.headers, is_https);
-      else setHeaders(env.outgoing, context.request_id, context.headers, is_https);
-      // Validation failures become responses without passing through toErrorResponse.
-      if (response.status === 400 || response.status === 422) context.code ??= 'INVALID_INPUT';
-      const ms = performance.now() - started_ms;
-      metrics.request(context, request.method, response.status, ms / 1000);
-      logRequest(parts.log, request.method, response.status, Math.round(ms), context);
-      return response;
-    },
+  const respond: Respond = async (request, env, span) => {
+    const started_ms = performance.now();
+    const path = getPath(request);
+    const { group, app } = findGroup(path);
+    const context: RequestContext = {
+      request_id: newRequestId(),
+      group,
+      address: () => {
+        const forwarded_for = behind_proxy ? request.headers.get('x-forwarded-for') : null;
+        return clientAddress(env?.incoming.socket.remoteAddress, forwarded_for);
+      },
+      route: UNMATCHED_ROUTE,
+      caller: undefined,
+      code: undefined,
+      bearer_error: undefined,
+      headers: new Map(),
+    };
+    let response: Response;
+    try {
+      response = await app.fetch(request, { context, path, incoming: env?.incoming });
+    } catch (thrown) {
+      response = toErrorResponse(context, thrown, parts.log);
+    }
+    addChallenge(context, response.status);
+    if (env === undefined) response = withHeaders(response, context.request_id, context.headers, is_https);
+    else setHeaders(env.outgoing, context.request_id, context.headers, is_https);
+    // Validation failures become responses without passing through toErrorResponse.
+    if (response.status === 400 || response.status === 422) context.code ??= 'INVALID_INPUT';
+    const ms = performance.now() - started_ms;
+    metrics.request(context, request.method, response.status, ms / 1000);
+    logRequest(parts.log, request.method, response.status, Math.round(ms), context);
+    if (span !== undefined) describeRequest(span, request.method, response.status, context);
+    return response;
   };
+  return { fetch: withSpan(respond, is_https) };
+}
+
+type Respond = (request: Request, env?: NodeExchange, span?: Span) => Promise<Response>;
+
+/** Each request in a span, except those of a process supervisor. */
+function withSpan(respond: Respond, is_https: boolean): HttpApp['fetch'] {
+  return async (request, env) => {
+    if (!isTracing() || UNTRACED_PATHS.includes(getPath(request))) return respond(request, env);
+    const { method } = request;
+    const attributes = { 'http.request.method': method, 'url.scheme': is_https ? 'https' : 'http' };
+    const traceparent = request.headers.get('traceparent') ?? undefined;
+    const options = { kind: 'server', traceparent, attributes } as const;
+    return inSpan(method, options, (span) => respond(request, env, span));
+  };
+}
+
+/** HTTP semantic conventions of OpenTelemetry. Like the log line, nothing that the client sent. */
+function describeRequest(span: Span, method: string, status: number, context: RequestContext): void {
+  const { group, route, code } = context;
+  const is_matched = route !== UNMATCHED_ROUTE;
+  if (is_matched) span.rename(`${method} ${route}`);
+  span.set({
+    'http.response.status_code': status,
+    'http.route': is_matched ? route : undefined,
+    'keyhold.area': group.name,
+    'keyhold.error_code': code,
+  });
+  if (status >= 500) span.fail(code ?? String(status));
 }
 
 /** A 403 has a challenge only if a token with other scopes would help (RFC 6750, section 3.1). */

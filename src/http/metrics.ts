@@ -5,6 +5,22 @@
 import type Prometheus from 'prom-client';
 import type { RequestContext } from './context.ts';
 
+export interface MetricSample {
+  /** The name of the family; for a histogram, with `_bucket`, `_sum` or `_count`. */
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string | number>>;
+  readonly value: number;
+}
+
+/** One metric with all its series. */
+export interface MetricFamily {
+  readonly name: string;
+  readonly help: string;
+  /** `counter`, `gauge`, `histogram` or `summary`. */
+  readonly type: string;
+  readonly samples: readonly MetricSample[];
+}
+
 export interface Metrics {
   request(context: RequestContext, method: string, status: number, seconds: number): void;
   /** Counts one transaction with `writes` writes. */
@@ -15,6 +31,8 @@ export interface Metrics {
   retested(result: string): void;
   /** In the Prometheus text format. */
   text(): Promise<string>;
+  /** The same as `text`, for another format. */
+  families(): Promise<readonly MetricFamily[]>;
   readonly content_type: string;
 }
 
@@ -98,6 +116,7 @@ export async function createMetrics(
     retested: retestMetrics(prometheus, registry),
     verified: auditMetrics(prometheus, registry),
     text: () => registry.metrics(),
+    families: () => familiesOf(registry),
     content_type: registry.contentType,
   };
 }
@@ -129,3 +148,22 @@ function retestMetrics(prometheus: typeof Prometheus, registry: Prometheus.Regis
   });
   return (result) => retests.inc({ result });
 }
+
+async function familiesOf(registry: Prometheus.Registry): Promise<readonly MetricFamily[]> {
+  const families = await registry.getMetricsAsJSON();
+  return families.map(({ name, help, type, values }) => ({
+    name,
+    help,
+    type: String(type),
+    samples: (values as readonly NamedValue[]).map(({ metricName = name, labels, value }) => ({
+      name: metricName,
+      labels: Object.fromEntries(
+        Object.entries(labels).flatMap(([label, text]) => (text === undefined ? [] : [[label, text]])),
+      ),
+      value,
+    })),
+  }));
+}
+
+/** The samples of a histogram have names; the types of prom-client leave them out. */
+type NamedValue = Prometheus.MetricValue<string> & { readonly metricName?: string };

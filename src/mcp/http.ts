@@ -51,6 +51,7 @@ export function mcpMount(
         version,
         tools,
         era,
+        transport: 'tcp',
         caller: () => caller,
         context: async () => context,
         stateKey: () => parts.vault.handles.requestStateKey(caller),

@@ -15,6 +15,7 @@ import type { Caller } from '../contract/caller.ts';
 import { adviceFor, ERROR_TABLE, toPublicError } from '../contract/errors.ts';
 import { describeFailure, type Logger } from '../contract/logger.ts';
 import type { Tool, ToolResult } from '../contract/tool.ts';
+import { inSpan, type Span, type SpanOptions } from '../io/tracing/span.ts';
 import { formatClientInfo } from './claimed_client.ts';
 import {
   opensPages,
@@ -39,6 +40,8 @@ export interface McpDependencies<Context> {
   readonly caller: () => Caller;
   readonly log: () => Promise<Logger>;
   readonly era: ProtocolEra;
+  /** For traces: stdio or HTTP. */
+  readonly transport: 'pipe' | 'tcp';
   /** Signs the state of calls that a client repeats after its user has decided. The same in all processes of a server. */
   readonly stateKey: () => Promise<Uint8Array>;
   /** Called with every call, so that its resources stay open until it ends. */
@@ -69,13 +72,37 @@ export function createMcpServer<Context>(parts: McpDependencies<Context>): Serve
       const names = tools.map(({ name }) => name).join(', ');
       throw new ProtocolError(ProtocolErrorCode.InvalidParams, `No such tool. The tools are: ${names}.`);
     }
-    const call = callTool(parts, caller, tool, () =>
-      runTool({ parts, server, context, caller, tool }, params.arguments ?? {}),
+    const call = inSpan(`tools/call ${tool.name}`, spanOptions(parts, tool, params._meta), (span) =>
+      callTool(parts, caller, tool, span, () =>
+        runTool({ parts, server, context, caller, tool }, params.arguments ?? {}),
+      ),
     );
     parts.onCallStarted?.(call);
     return call;
   });
   return server;
+}
+
+/**
+ * MCP semantic conventions of OpenTelemetry. The client may name the parent in the metadata of the call. The id of the request is
+ * left out: the client chooses its text.
+ */
+function spanOptions<Context>(
+  { transport }: McpDependencies<Context>,
+  { name }: Tool<Context>,
+  meta: unknown,
+): SpanOptions {
+  const { traceparent } = Object(meta);
+  return {
+    kind: 'server',
+    traceparent: typeof traceparent === 'string' ? traceparent : undefined,
+    attributes: {
+      'mcp.method.name': 'tools/call',
+      'gen_ai.operation.name': 'execute_tool',
+      'gen_ai.tool.name': name,
+      'network.transport': transport,
+    },
+  };
 }
 
 /** A tool that the caller may not call is neither listed nor found. */
@@ -137,6 +164,7 @@ async function callTool<Context>(
   parts: McpDependencies<Context>,
   caller: Caller,
   tool: Tool<Context>,
+  span: Span,
   run: () => Promise<CallResult>,
 ) {
   try {
@@ -153,6 +181,8 @@ async function callTool<Context>(
     const message = /[.!?]$/.test(error.message) ? error.message : `${error.message}.`;
     const { next = adviceFor(error) } = error;
     const text = `${code}: ${message}${message.includes(next) ? '' : ` ${next}`}`;
+    span.fail('tool_error');
+    span.set({ 'keyhold.error_code': code });
     return { content: [{ type: 'text' as const, text }], isError: true, _meta: { 'keyhold/error': error } };
   }
 }

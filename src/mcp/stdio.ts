@@ -14,7 +14,9 @@ const STATE_KEY_BYTES = 32;
 
 /** Resolves when the client has disconnected, or shutdown was requested, and its calls have ended. */
 export async function serveMcpOverStdio<Context>(
-  parts: Omit<McpDependencies<Context>, 'era' | 'stateKey'> & { readonly shutdownRequested: Promise<void> },
+  parts: Omit<McpDependencies<Context>, 'era' | 'stateKey' | 'transport'> & {
+    readonly shutdownRequested: Promise<void>;
+  },
 ): Promise<void> {
   const protocol_stdout = process.stdout;
   // Text that a library prints must not end up between two messages.
@@ -66,10 +68,13 @@ export async function serveMcpOverStdio<Context>(
   });
   const state_key = randomBytes(STATE_KEY_BYTES);
   const stateKey = async () => state_key;
-  const handle = serveStdio(({ era }) => createMcpServer({ ...parts, era, stateKey, onCallStarted }), {
-    transport,
-    onerror: (error) => warn({ failure: describeFailure(error) }, 'MCP connection error'),
-  });
+  const handle = serveStdio(
+    ({ era }) => createMcpServer({ ...parts, era, transport: 'pipe', stateKey, onCallStarted }),
+    {
+      transport,
+      onerror: (error) => warn({ failure: describeFailure(error) }, 'MCP connection error'),
+    },
+  );
   await disconnected;
   // After a signal, the calls in flight get their responses and no more input is read.
   process.stdin.pause();

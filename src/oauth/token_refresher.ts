@@ -15,6 +15,7 @@ import {
 } from '../contract/limits.ts';
 import { msUntil } from '../contract/timestamp.ts';
 import type { Egress, EgressTarget } from '../egress/egress.ts';
+import { inSpan } from '../io/tracing/span.ts';
 import type { AccessTokens } from '../use/access_tokens.ts';
 import { knownValues, withDefaults } from '../use/call/request/templates.ts';
 import type { ValueProducer } from '../use/values/value_producer.ts';
@@ -116,7 +117,9 @@ export class TokenRefresher implements AccessTokens {
     const key = `${caller.organization}/${credential.credential_id}`;
     const known = this.#running.get(key);
     if (known !== undefined) return known;
-    const running = this.#refresh(caller, credential, token).finally(() => this.#running.delete(key));
+    const running = inSpan('refresh access token', { begins_trace: true }, () =>
+      this.#refresh(caller, credential, token),
+    ).finally(() => this.#running.delete(key));
     this.#running.set(key, running);
     return running;
   }

@@ -110,6 +110,7 @@ describe('imports of packages', () => {
     ['hono', ['src/http/', 'src/rest/', 'src/web/']],
     ['@hono/zod-openapi', ['src/http/', 'src/rest/']],
     ['prom-client', ['src/http/metrics.ts']],
+    ['@opentelemetry', ['src/app/telemetry/']],
     ['jose', ['src/http/', 'src/use/signers/jwt.ts', 'src/oauth/']],
     ['openid-client', ['src/oauth/']],
     ['otpauth', ['src/vault/values/totp.ts']],
@@ -128,7 +129,8 @@ describe('outgoing connections', () => {
   const CONNECTING = [
     // Code that sends requests or opens connections.
     /(?:\bawait|\breturn|=|\(|,|\?|:)\s*(?:globalThis\.)?fetch\(/,
-    /\b(?:http|https|net|tls)\.(?:request|get|connect|createConnection)\b/,
+    // Not `http.request.method`, an attribute of a span.
+    /\b(?:http|https|net|tls)\.(?:request|get|connect|createConnection)\b(?!\.)/,
     /\bimport\s+(?!type\b)[^;]*?\b(?:request|get|connect|createConnection|Socket|TLSSocket)\b[^;]*?from 'node:(?:http|https|net|tls|http2|dgram)'/,
     /\bimport\s+(?!type\b)[^;]*?from 'node:(?:http2|dgram|dns|dns\/promises)'/,
     /'undici'/,
@@ -188,6 +190,17 @@ describe('the files that keyhold mcp can load', () => {
       /^src\/(store|vault|services|settings|compose|crypto\/(?!request_id|random|sealed_box|sealed_value))/;
     expect([...loaded_first].filter((path) => loaded_later.test(path))).toEqual([]);
   });
+});
+
+test('the SDK of OpenTelemetry is loaded by a dynamic import only', () => {
+  const importers = [...sources.values()]
+    .filter(({ packages }) => packages.some((name) => name.startsWith('@opentelemetry/')))
+    .map(({ path }) => path);
+  expect(importers.length).toBeGreaterThan(2);
+  for (const start of ['src/main.ts', 'src/index.ts', 'src/app/run_server.ts', 'src/app/run_mcp.ts']) {
+    const loaded_first = loadedFirst(start);
+    expect(importers.filter((path) => loaded_first.has(path))).toEqual([]);
+  }
 });
 
 test('every command loads no code of `keyhold install` but its options, and no vault, before it runs', () => {

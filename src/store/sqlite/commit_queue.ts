@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from 'better-sqlite3';
 import { VaultError } from '../../contract/errors.ts';
 import { PENDING_COMMITS_MAX } from '../../contract/limits.ts';
+import { inSpan } from '../../io/tracing/span.ts';
 import type { Batch, ChangePlan, LoadedRow, OnCommit, Plan, RowRead } from '../store.ts';
 import { AuditChainWriter, type KnownHeads } from './audit_chain.ts';
 import { isBusy, retryWhileBusy, toStoreError } from './errors.ts';
@@ -31,6 +32,10 @@ export interface CommitQueueOptions {
   readonly onCommit: OnCommit | undefined;
 }
 
+const COMMIT_SPAN = {
+  kind: 'client',
+  attributes: { 'db.system.name': 'sqlite', 'db.operation.name': 'commit' },
+} as const;
 /** The event loop runs at least this often, however fast the writes follow one another. */
 const YIELD_AFTER_MS = 10;
 /** Bounds how long the plans of one transaction keep other processes waiting. */
@@ -69,6 +74,10 @@ export class CommitQueue {
         ),
       );
     }
+    return inSpan('commit', COMMIT_SPAN, () => this.#add(reads, plan));
+  }
+
+  #add<Result>(reads: readonly RowRead[], plan: Plan<Result>): Promise<Result> {
     const { load } = this.#options;
     return new Promise((resolve, reject) => {
       let planned: ChangePlan<Result>;
