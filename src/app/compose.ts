@@ -168,7 +168,7 @@ function composeCalls(
       openEgress(),
       openProducer(),
     ]);
-    return new CallService({ uses: vault.uses, egress, values, tokens });
+    return new CallService({ uses: vault.uses, egress, values, tokens, nodes: vault.nodes });
   };
   let service: Promise<Calls> | undefined;
   const opened = () => {

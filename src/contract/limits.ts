@@ -212,6 +212,11 @@ export const STORED_RESPONSE_AGE_MS = 10 * 60_000;
 /** Of all stored responses together; a further one replaces the oldest. */
 export const STORED_RESPONSES_MAX_BYTES = 64 * 1024 * 1024;
 export const STORED_RESPONSES_PER_CALLER_MAX = 20;
+/** Of a response that other servers of the vault can show too. */
+export const KEPT_RESPONSE_MAX_BYTES = 1024 * 1024;
+/** Of an organization; past a limit the older half of them is deleted. */
+export const KEPT_RESPONSES_MAX = 2_000;
+export const KEPT_RESPONSES_MAX_BYTES = 64 * 1024 * 1024;
 /** How long a call with the same idempotency key gets the stored response. */
 export const IDEMPOTENCY_AGE_MS = 5 * 60_000;
 /** Of one connection of a test, with all that it does. */

@@ -29,16 +29,19 @@ import {
 } from './response/stored_responses.ts';
 import { isOk, viewOf } from './response/view.ts';
 import { type CallDependencies, type Exchange, principalOf, reasonOf, Sender } from './sender.ts';
+import { SharedReplays } from './shared_replays.ts';
 
 export class CallService implements Calls {
   readonly #parts: CallDependencies;
   readonly #responses = new StoredResponses();
   readonly #by_key = new Replays(IDEMPOTENCY_AGE_MS);
   readonly #by_approval = new Replays(STORED_RESPONSE_AGE_MS);
+  readonly #shared: SharedReplays;
   readonly #sender: Sender;
 
   constructor(parts: CallDependencies) {
     this.#parts = parts;
+    this.#shared = new SharedReplays({ kept: parts.uses.kept, nodes: parts.nodes });
     this.#sender = new Sender(parts);
   }
 
@@ -64,6 +67,9 @@ export class CallService implements Calls {
     const owner = ownerOf(caller, prepared.credential.credential_id);
     const { response, replayed } = await this.#runOnce(caller, owner, prepared, input);
     const { output, image } = viewOf(response, input, () => this.#responses.add(owner, response));
+    const response_id = output.truncated?.response_id ?? '';
+    if (response_id !== '')
+      await this.#shared.keepResponse(caller, prepared.credential, response_id, response);
     return {
       output: {
         ...output,
@@ -135,8 +141,10 @@ export class CallService implements Calls {
         'response_id reads on in an earlier response: only offset, select and max_chars go with it.',
       );
     // A caller that may no longer use the credential may no longer read its responses.
-    const { credential_id } = await this.#find(caller, input);
-    const response = this.#responses.find(ownerOf(caller, credential_id), response_id);
+    const credential = await this.#find(caller, input);
+    const response =
+      this.#responses.find(ownerOf(caller, credential.credential_id), response_id) ??
+      (await this.#shared.findResponse(caller, credential, response_id));
     if (response === undefined)
       throw new VaultError('NOT_FOUND', 'The response is no longer stored. Make the request again.');
     return viewOf(response, input, () => response_id);
@@ -165,11 +173,11 @@ export class CallService implements Calls {
       (idempotency_key && this.#by_key.find(owner, idempotency_key, hash)) ||
       this.#approvedEarlier(owner, prepared);
     if (earlier) return { response: await earlier, replayed: true };
-    const running = this.#run(caller, owner, prepared, input);
-    if (idempotency_key !== undefined) {
-      const response = running.then((run) => run.response);
-      this.#by_key.keep(owner, idempotency_key, hash, response);
-    }
+    const run = () => this.#run(caller, owner, prepared, input);
+    if (idempotency_key === undefined) return run();
+    const running = this.#shared.runOnce(caller, prepared.credential, idempotency_key, hash, run);
+    const response = running.then((done) => done.response);
+    this.#by_key.keep(owner, idempotency_key, hash, response);
     return running;
   }
 
@@ -180,6 +188,8 @@ export class CallService implements Calls {
     input: ParsedCall,
   ): Promise<{ readonly response: StoredResponse; readonly replayed: boolean }> {
     const { credential, use } = prepared;
+    const approved = await this.#shared.findApproved(caller, credential, approvalKey(prepared));
+    if (approved !== undefined) return { response: approved, replayed: true };
     const { is_for_one_use = false } = await this.#parts.uses.authorize(caller, credential, use);
     // A person has approved one execution: the same call gets its response, also one that was authorized meanwhile.
     const earlier = !is_for_one_use ? undefined : this.#approvedEarlier(owner, prepared);
@@ -187,7 +197,9 @@ export class CallService implements Calls {
     const sent = this.#sender.send(caller, prepared, input, { is_for_one_use });
     const response = sent.then((exchange) => this.#read(caller, prepared, exchange));
     if (is_for_one_use) this.#by_approval.keep(owner, approvalKey(prepared), use.hash, response);
-    return { response: await response, replayed: false };
+    const done = await response;
+    if (is_for_one_use) await this.#shared.keepApproved(caller, credential, approvalKey(prepared), done);
+    return { response: done, replayed: false };
   }
 
   #approvedEarlier(owner: ResponseOwner, prepared: PreparedCall): Promise<StoredResponse> | undefined {

@@ -30,11 +30,7 @@ export class Replays {
     const replay = this.#replays.get(idOf(owner, key));
     if (replay === undefined) return undefined;
     if (replay.request_hash === request_hash) return replay.response;
-    throw new VaultError(
-      'CONFLICT',
-      'Another request was made with this idempotency_key. Use a new key for a new request.',
-      { next: 'Call again with a new idempotency_key.', retry: false },
-    );
+    throw otherRequest();
   }
 
   /** Keeps the response for later calls. A failure and a refusal of the credential are not kept: nothing was executed. */
@@ -56,6 +52,14 @@ export class Replays {
       this.#replays.delete(id);
     }
   }
+}
+
+export function otherRequest(): VaultError {
+  return new VaultError(
+    'CONFLICT',
+    'Another request was made with this idempotency_key. Use a new key for a new request.',
+    { next: 'Call again with a new idempotency_key.', retry: false },
+  );
 }
 
 function idOf({ caller, credential_id }: ResponseOwner, key: string): string {

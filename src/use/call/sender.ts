@@ -6,6 +6,7 @@ import type { Caller } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import type { Egress, EgressResponse } from '../../egress/egress.ts';
 import type { PatternSet } from '../../egress/redaction/pattern_set.ts';
+import type { Nodes } from '../../vault/nodes/nodes.ts';
 import type { OpenedUse, UsableCredential } from '../../vault/uses/use.ts';
 import type { Uses } from '../../vault/uses/uses.ts';
 import type { AccessTokens } from '../access_tokens.ts';
@@ -21,6 +22,8 @@ export interface CallDependencies {
   readonly values: ValueProducer;
   /** Absent: access tokens are used as they are stored. */
   readonly tokens?: AccessTokens | undefined;
+  /** Absent: no other node serves the vault. */
+  readonly nodes?: Pick<Nodes, 'hasOthers'> | undefined;
 }
 
 /** The response to a request, and the use that it belongs to. */

@@ -24,6 +24,7 @@ import type { StackRecords } from '../stacks/repository.ts';
 import { auditedUse } from './audited_use.ts';
 import { Candidates } from './candidates.ts';
 import { CredentialFindings } from './findings.ts';
+import { KeptResponses } from './kept_responses.ts';
 import { policiesOf, UseLimits } from './limits.ts';
 import { needsApproval } from './policy.ts';
 import { assertUsable, usableCredential } from './usable.ts';
@@ -58,6 +59,8 @@ export class Uses {
   readonly candidates: Candidates;
   /** Refreshes of access tokens. */
   readonly tokens: CredentialTokens;
+  /** Responses that all processes of the vault can show. */
+  readonly kept: KeptResponses;
   /** Decisions of a person about uses. */
   readonly approvals: UseApprovals;
 
@@ -78,6 +81,7 @@ export class Uses {
     this.#activity = activity;
     this.findings = new CredentialFindings(parts, guard, activity, writer);
     this.log = new UseLog(parts, guard);
+    this.kept = new KeptResponses(parts, guard);
     this.tokens = new CredentialTokens(parts, guard, valid_keys, writer, this.log);
     this.candidates = new Candidates(parts, guard, valid_keys, this.#limits, this.log);
     this.approvals = new UseApprovals(parts, valid_keys);

@@ -86,8 +86,8 @@ export async function openCalls(
 }
 
 /** The calls of a vault, which reach the upstreams of the test. */
-export function callsOf({ uses }: Vault): CallService {
+export function callsOf({ uses, nodes }: Vault): CallService {
   const references = { list: ReferenceList.NONE, env: {} };
   const values = new ValueProducer({ references, env: {}, now: () => new Date() });
-  return new CallService({ uses, egress: openUpstreamEgress(), values });
+  return new CallService({ uses, egress: openUpstreamEgress(), values, nodes });
 }
