@@ -25,6 +25,8 @@ export const SERVICES_MAX = 2_000;
 export const SERVICE_FILE_MAX_BYTES = 256 * 1024;
 /** How long a write waits for another process that writes to the same vault. */
 export const STORE_BUSY_TIMEOUT_MS = 15_000;
+/** How long reads and writes wait for a database whose primary failed. */
+export const STORE_OUTAGE_TIMEOUT_MS = 30_000;
 /** Queued writes in this process; further ones are rejected at once. */
 export const PENDING_COMMITS_MAX = 10_000;
 /** Writes in one transaction, so that no caller waits for an endless one. */

@@ -275,6 +275,11 @@ export interface Store {
   check(): Promise<StoreHealth>;
   /** A view of the present state that stays as it is while writes go on. For copies of the whole vault. */
   readonly snapshot?: () => Promise<StoreSnapshot>;
+  /**
+   * `immediate`: replaced and deleted data is overwritten. `with_retention`: the engine keeps it in its log, in standbys
+   * and in backups, for as long as it is configured to; `scrub` does nothing.
+   */
+  readonly erasure: 'immediate' | 'with_retention';
   /** Overwrites replaced and deleted data, also in the write-ahead log. Rejects while others read. */
   scrub(): Promise<void>;
   /** Finishes accepted writes, then closes. */

@@ -6,15 +6,17 @@ import { describe, expect, test } from 'vitest';
 import { VaultError } from '../../src/contract/errors.ts';
 import { inspectSqliteFile } from '../../src/store/sqlite/file/vault_file.ts';
 import type { SqliteStore } from '../../src/store/sqlite/store.ts';
+import type { Store } from '../../src/store/store.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
+import { ENGINES, openOn } from './engines.ts';
 import { bytesOf, entry, newStorePath, openStore, put, record, remove } from './store_kit.ts';
 
-async function storeNamed(store: SqliteStore, names: readonly string[], scope = 'scope'): Promise<void> {
+async function storeNamed(store: Store, names: readonly string[], scope = 'scope'): Promise<void> {
   await Promise.all(names.map((name) => store.commit({ writes: [put(name, 0, { scope })], audit: [] })));
 }
 
 /** The whole list, in pages of `limit`. */
-async function pages(store: SqliteStore, scope: string, limit: number): Promise<string[][]> {
+async function pages(store: Store, scope: string, limit: number): Promise<string[][]> {
   const all: string[][] = [];
   let after: string | undefined;
   do {
@@ -29,10 +31,10 @@ async function pages(store: SqliteStore, scope: string, limit: number): Promise<
 
 const numbered = (count: number) => Array.from({ length: count }, (_, at) => `record ${at}`);
 
-describe('the vault in a store', () => {
+describe.each(ENGINES)('the vault in a store, on $name', (engine) => {
   test('is missing in an empty file and is created once, by the first of two stores', async () => {
-    const path = newStorePath();
-    const [one, other] = [await openStore(path), await openStore(path)];
+    const path = await engine.create();
+    const [one, other] = [await openOn(engine, path), await openOn(engine, path)];
     const second = {
       root_key_id: Buffer.alloc(16, 2),
       root_key_source: 'env',
@@ -49,7 +51,7 @@ describe('the vault in a store', () => {
   });
 
   test('keeps every version of a key, and wrappedKey returns the newest', async () => {
-    const store = await openStore();
+    const store = await openOn(engine);
     const key = (version: number) => ({
       owner: bytesOf('owner'),
       version,
@@ -66,14 +68,14 @@ describe('the vault in a store', () => {
   });
 });
 
-describe('a list', () => {
+describe.each(ENGINES)('a list, on $name', (engine) => {
   test('of an empty scope has no records and no next page', async () => {
-    const store = await openStore();
+    const store = await openOn(engine);
     expect(await store.list(bytesOf('scope'), 100)).toEqual({ records: [], next: undefined });
   });
 
   test('returns the newest first, page by page, each record once, and none of another scope', async () => {
-    const store = await openStore();
+    const store = await openOn(engine);
     const names = numbered(25);
     await storeNamed(store, names);
     await storeNamed(store, ['elsewhere'], 'other scope');
@@ -87,7 +89,7 @@ describe('a list', () => {
   });
 
   test('keeps its order after updates, and skips no record if some are deleted between two pages', async () => {
-    const store = await openStore();
+    const store = await openOn(engine);
     await storeNamed(store, numbered(9));
     await store.commit({ writes: [put('record 0', 1)], audit: [] });
     const first = await store.list(bytesOf('scope'), 3);
@@ -100,7 +102,7 @@ describe('a list', () => {
   });
 
   test('and find return no values; get and getMany do', async () => {
-    const store = await openStore();
+    const store = await openOn(engine);
     await storeNamed(store, ['a']);
     const { sealed_values: _, ...meta } = record('a', 1);
     const [listed] = (await store.list(bytesOf('scope'), 1)).records;
@@ -113,9 +115,9 @@ describe('a list', () => {
   });
 });
 
-describe('audit entries', () => {
+describe.each(ENGINES)('audit entries, on $name', (engine) => {
   test('are read from any position, up to the limit, of one organization only', async () => {
-    const store = await openStore();
+    const store = await openOn(engine);
     for (const name of ['p', 'o', 'q']) {
       await Promise.all(numbered(10).map((text) => store.commit({ writes: [], audit: [entry(name, text)] })));
     }

@@ -1,21 +1,22 @@
 /** The row cache: `find` returns the same object while a row is unchanged, and never a row that is not current. */
 import Driver from 'better-sqlite3';
 import { describe, expect, test } from 'vitest';
-import { RowCache } from '../../src/store/sqlite/row_cache.ts';
-import type { SqliteStore } from '../../src/store/sqlite/store.ts';
+import { RowCache } from '../../src/store/row_cache.ts';
+import type { Store } from '../../src/store/store.ts';
+import { ENGINES, openOn } from './engines.ts';
 import { newStorePath, openStore, put, record, remove } from './store_kit.ts';
 
 const indexOf = (index: string) => record(index, 1).index;
 
 /** Finds a row as often as it takes to be cached and verified. */
-async function findCached(store: SqliteStore, index: string) {
+async function findCached(store: Store, index: string) {
   for (let time = 0; time < 2; time++) await store.find(indexOf(index));
   return store.find(indexOf(index));
 }
 
-describe('find', () => {
+describe.each(ENGINES)('find on $name', (engine) => {
   test('returns the same object until its store writes or deletes the row, whatever else it writes', async () => {
-    const store = await openStore();
+    const store = await openOn(engine);
     await store.commit({ writes: [put('one', 0), put('two', 0)], audit: [] });
     const one = await findCached(store, 'one');
     const two = await findCached(store, 'two');
@@ -28,7 +29,7 @@ describe('find', () => {
   });
 
   test('returns the object that an update wrote to a row that was cached', async () => {
-    const store = await openStore();
+    const store = await openOn(engine);
     await store.commit({ writes: [put('one', 0)], audit: [] });
     await findCached(store, 'one');
     const update = put('one', 1);
@@ -38,7 +39,7 @@ describe('find', () => {
   });
 
   test('finds by id the object that it finds by index', async () => {
-    const store = await openStore();
+    const store = await openOn(engine);
     await store.commit({ writes: [put('one', 0)], audit: [] });
     await store.findById(record('one', 1).id);
     const row = await store.findById(record('one', 1).id);
@@ -51,7 +52,7 @@ describe('find', () => {
   });
 
   test('finds a row that moves by its new index only', async () => {
-    const store = await openStore();
+    const store = await openOn(engine);
     await store.commit({ writes: [put('one', 0)], audit: [] });
     await findCached(store, 'one');
     await store.commit({ writes: [put('one', 1, { index: 'elsewhere' })], audit: [] });
@@ -62,7 +63,7 @@ describe('find', () => {
   });
 
   test('returns another record that was created with the index of a deleted one', async () => {
-    const store = await openStore();
+    const store = await openOn(engine);
     await store.commit({ writes: [put('one', 0, { index: 'shared' })], audit: [] });
     await findCached(store, 'shared');
     await store.commit({ writes: [remove('one', 1)], audit: [] });
@@ -71,6 +72,25 @@ describe('find', () => {
     await store.commit({ writes: [put('one', 0)], audit: [] });
     expect(await findCached(store, 'one')).toMatchObject({ id: record('one', 1).id });
     expect(await store.find(indexOf('shared'))).toMatchObject({ id: record('two', 1).id });
+  });
+
+  test('does not keep a row that is not committed', async () => {
+    const store = await openOn(engine);
+    await store.commit({ writes: [put('one', 0)], audit: [] });
+    const before = await findCached(store, 'one');
+    const failing = store.commit({ writes: [put('one', 1), remove('missing', 1)], audit: [] });
+    await expect(failing).rejects.toMatchObject({ code: 'CONFLICT' });
+    expect(await store.find(indexOf('one'))).toBe(before);
+  });
+});
+
+describe('find on SQLite', () => {
+  test('keeps a row when it is read for the second time', async () => {
+    const store = await openStore();
+    await store.commit({ writes: [put('one', 0)], audit: [] });
+    const [first, second, third] = [0, 1, 2].map(() => store.find(indexOf('one')));
+    expect(await second).not.toBe(await first);
+    expect(await third).toBe(await second);
   });
 
   test('returns the row as another process has left it, whichever column that changed', async () => {
@@ -97,23 +117,6 @@ describe('find', () => {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2);
     expect(await store.find(indexOf('one'))).toBeUndefined();
     other.close();
-  });
-
-  test('keeps a row when it is read for the second time', async () => {
-    const store = await openStore();
-    await store.commit({ writes: [put('one', 0)], audit: [] });
-    const [first, second, third] = [0, 1, 2].map(() => store.find(indexOf('one')));
-    expect(await second).not.toBe(await first);
-    expect(await third).toBe(await second);
-  });
-
-  test('does not keep a row that is not committed', async () => {
-    const store = await openStore();
-    await store.commit({ writes: [put('one', 0)], audit: [] });
-    const before = await findCached(store, 'one');
-    const failing = store.commit({ writes: [put('one', 1), remove('missing', 1)], audit: [] });
-    await expect(failing).rejects.toMatchObject({ code: 'CONFLICT' });
-    expect(await store.find(indexOf('one'))).toBe(before);
   });
 });
 

@@ -4,7 +4,7 @@ import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 import { openSqlite, type SqliteStore } from '../../src/store/sqlite/store.ts';
-import type { AuditAppend, ChainHead, RecordWrite, StoredRecord } from '../../src/store/store.ts';
+import type { AuditAppend, ChainHead, RecordWrite, Store, StoredRecord } from '../../src/store/store.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 
 export const HEADER = {
@@ -96,7 +96,7 @@ export function entry(organization: string, text: string): AuditAppend {
 }
 
 /** The texts of a whole chain in order. Throws if a position, a link or the head MAC is wrong. */
-export async function readChain(store: SqliteStore, organization: string): Promise<string[]> {
+export async function readChain(store: Store, organization: string): Promise<string[]> {
   const head = await store.auditHead(bytesOf(organization));
   const texts: string[] = [];
   let link: Buffer | undefined;

@@ -1,7 +1,8 @@
 /** Wrapped keys in a store: pages of all of them, versions, the replacement of the root key, and records of earlier versions. */
 import { describe, expect, test } from 'vitest';
 import type { WrappedKey } from '../../src/store/store.ts';
-import { bytesOf, entry, HEADER, newStorePath, openStore, put, readChain, record } from './store_kit.ts';
+import { ENGINES, openOn, type StoreEngine } from './engines.ts';
+import { bytesOf, entry, HEADER, put, readChain, record } from './store_kit.ts';
 
 const CONFLICT = { code: 'CONFLICT', reason: undefined };
 const ORGANIZATION = bytesOf('organization');
@@ -15,8 +16,8 @@ function sorted(keys: readonly WrappedKey[]): readonly WrappedKey[] {
   return keys.toSorted((a, b) => Buffer.compare(a.owner, b.owner) || a.version - b.version);
 }
 
-async function storeWith(keys: readonly WrappedKey[], path = newStorePath()) {
-  const store = await openStore(path);
+async function storeWith(engine: StoreEngine, keys: readonly WrappedKey[], location?: string) {
+  const store = await openOn(engine, location);
   for (const one of keys) await store.commit({ keys: [one], writes: [], audit: [] });
   return store;
 }
@@ -29,10 +30,10 @@ function change(keys: readonly WrappedKey[], expected_root_key_id = HEADER.root_
   return { expected_root_key_id, header: NEW_HEADER, keys: wrapped };
 }
 
-describe('wrapped keys', () => {
+describe.each(ENGINES)('wrapped keys, on $name', (engine) => {
   test('are returned in pages, each key once', async () => {
     const keys = [...Array.from({ length: 7 }, (_, at) => key(`owner ${at}`)), key('owner 3', 2)];
-    const store = await storeWith(keys);
+    const store = await storeWith(engine, keys);
     const found: WrappedKey[] = [];
     for (
       let page = await store.wrappedKeys(3);
@@ -45,7 +46,7 @@ describe('wrapped keys', () => {
   });
 
   test('of a later version must be newer than every version in the vault', async () => {
-    const store = await storeWith([key('a'), key('b'), key('a', 5)]);
+    const store = await storeWith(engine, [key('a'), key('b'), key('a', 5)]);
     for (const version of [2, 5])
       await expect(store.commit({ keys: [key('b', version)], writes: [], audit: [] })).rejects.toMatchObject(
         CONFLICT,
@@ -55,7 +56,7 @@ describe('wrapped keys', () => {
   });
 
   test('that another root key wrapped are refused', async () => {
-    const store = await storeWith([]);
+    const store = await storeWith(engine, []);
     const add = (root_key_id: Buffer) =>
       store.commit({ keys: [key('a')], root_key_id, writes: [], audit: [] });
     await expect(add(Buffer.alloc(16, 2))).rejects.toMatchObject(CONFLICT);
@@ -65,13 +66,13 @@ describe('wrapped keys', () => {
   });
 });
 
-describe('the root key of a store', () => {
+describe.each(ENGINES)('the root key of a store, on $name', (engine) => {
   test('is replaced with every wrapped key and an audit entry in one transaction', async () => {
     const keys = [key('a'), key('b'), key('a', 2)];
-    const path = newStorePath();
-    const store = await storeWith(keys, path);
+    const path = await engine.create();
+    const store = await storeWith(engine, keys, path);
     await store.commit({ writes: [], audit: [entry('o', 'first')], root_key: change(keys) });
-    const other = await openStore(path);
+    const other = await openOn(engine, path);
     for (const one of [store, other]) {
       expect(await one.header()).toEqual(NEW_HEADER);
       expect(await one.wrappedKeys(10)).toEqual(sorted(change(keys).keys));
@@ -81,7 +82,7 @@ describe('the root key of a store', () => {
 
   test('is unchanged if it is not the expected one, or a key was added, is missing or has another version', async () => {
     const keys = [key('a'), key('b')];
-    const store = await storeWith(keys);
+    const store = await storeWith(engine, keys);
     const wrong = [
       change(keys, Buffer.alloc(16, 3)),
       change([key('a')]),
@@ -99,7 +100,7 @@ describe('the root key of a store', () => {
   });
 });
 
-describe('records below a key version', () => {
+describe.each(ENGINES)('records below a key version, on $name', (engine) => {
   const at = (name: string, key_version: number, organization = ORGANIZATION) => {
     const { sealed_values, ...row } = record(name, 1);
     return {
@@ -112,7 +113,7 @@ describe('records below a key version', () => {
   };
 
   test('are returned in pages, without those of other organizations', async () => {
-    const store = await storeWith([]);
+    const store = await storeWith(engine, []);
     const names = Array.from({ length: 10 }, (_, number) => `r${number}`);
     await store.commit({
       writes: names.map((name, number) => at(name, number % 2 === 0 ? 1 : 4)),
@@ -132,13 +133,13 @@ describe('records below a key version', () => {
   });
 });
 
-describe('an audit entry', () => {
+describe.each(ENGINES)('an audit entry, on $name', (engine) => {
   const under = (key_version: number, text: string) => ({ ...entry('o', text), key_version });
   const ROTATED = { code: 'CONFLICT', reason: 'key_rotated' };
 
   test('with an earlier key version than the head is refused, whichever process wrote the head', async () => {
-    const path = newStorePath();
-    const [store, other] = [await openStore(path), await openStore(path)];
+    const path = await engine.create();
+    const [store, other] = [await openOn(engine, path), await openOn(engine, path)];
     const append = (one: typeof store, version: number, text: string) =>
       one.commit({ writes: [put(text, 0)], audit: [under(version, text)] });
     await append(store, 1, 'a');
@@ -151,7 +152,7 @@ describe('an audit entry', () => {
   });
 
   test('is refused in the transaction of the entry with the later version', async () => {
-    const store = await openStore();
+    const store = await openOn(engine);
     const both = [under(3, 'new'), under(2, 'old')].map((one) => store.commit({ writes: [], audit: [one] }));
     const [first, second] = await Promise.allSettled(both);
     expect([first?.status, second]).toMatchObject(['fulfilled', { reason: ROTATED }]);

@@ -4,6 +4,7 @@
  */
 import { realpathSync } from 'node:fs';
 import Driver, { type Database } from 'better-sqlite3';
+import { RowCache } from '../row_cache.ts';
 import type {
   Batch,
   ChainHead,
@@ -38,7 +39,6 @@ import { assertUsableFile, isOpenInThisProcess, trackOpenFile, watchSqliteFile }
 import { assertOwnWal } from './file/wal_mark.ts';
 import { WalMarker } from './file/wal_marker.ts';
 import { ReadSnapshot } from './read_snapshot.ts';
-import { RowCache } from './row_cache.ts';
 import { checkFile, configure, createTables, ensureWal, hasVault, upgradeSchema } from './schema.ts';
 import {
   entriesFrom,
@@ -85,6 +85,7 @@ export function openSqlite(path: string, onCommit?: OnCommit): SqliteStore {
 }
 
 export class SqliteStore implements Store {
+  readonly erasure = 'immediate';
   /** Without symbolic links: SQLite names its files after it, and all processes must use one queue of writers. */
   readonly #real_path: string;
   readonly #database: Database;

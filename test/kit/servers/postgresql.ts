@@ -16,7 +16,7 @@ export interface PostgresqlServer {
 }
 
 export const POSTGRESQL_OWNER = 'owner';
-const OWNER_PASSWORD = 'owner-password-5d1f';
+export const POSTGRESQL_OWNER_PASSWORD = 'owner-password-5d1f';
 const FOLDER = '/usr/lib/postgresql';
 const READY_TIMEOUT_MS = 30_000;
 /** The server refuses to run as root. */
@@ -47,7 +47,7 @@ export async function startPostgresql(
   };
   if (ids.uid !== undefined) chownSync(folder, ids.uid, ids.gid);
   chmodSync(folder, 0o700);
-  const password_file = write('password', OWNER_PASSWORD);
+  const password_file = write('password', POSTGRESQL_OWNER_PASSWORD);
   const data = join(folder, 'data');
   const options = ['-D', data, '-U', POSTGRESQL_OWNER, '-A', 'scram-sha-256', '--no-sync'];
   execFileSync(join(binary_folder, 'initdb'), [...options, `--pwfile=${password_file}`], {
@@ -88,9 +88,25 @@ export async function startPostgresql(
   return { port, execute, stop };
 }
 
+let databases = 0;
+
+/** Creates an empty database and resolves with its name. */
+export async function createDatabase(server: PostgresqlServer): Promise<string> {
+  databases += 1;
+  const name = `test_${databases}`;
+  await server.execute(`CREATE DATABASE ${name}`);
+  return name;
+}
+
 /** Over the socket in the folder, whatever the rules for TCP are. */
 async function executeAt(host: string, port: number, database: string, statements: string): Promise<void> {
-  const client = new pg.Client({ host, port, database, user: POSTGRESQL_OWNER, password: OWNER_PASSWORD });
+  const client = new pg.Client({
+    host,
+    port,
+    database,
+    user: POSTGRESQL_OWNER,
+    password: POSTGRESQL_OWNER_PASSWORD,
+  });
   client.on('error', () => undefined);
   await client.connect();
   try {

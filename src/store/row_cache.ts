@@ -2,7 +2,7 @@
  * Caches rows without their values, and returns the same object while a row is unchanged, with the data
  * that the vault derived from it. Never decides that a row is current: that takes the change counter of the database.
  */
-import { type Batch, isSameRow, type StoredMeta } from '../store.ts';
+import { type Batch, isSameRow, type StoredMeta } from './store.ts';
 
 /** A full cache is cleared: rows are cheap to read again. 16,384 rows made random reads of a large vault 15 % slower. */
 const ROWS_MAX = 512;

@@ -1,0 +1,150 @@
+/** Classifies errors of the driver and of the server, and converts them to VaultErrors without host, SQL and values. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { VaultError } from '../../contract/errors.ts';
+import { errnoOf } from '../../io/errno.ts';
+import { connectionRow, type ErrorRow, NOT_WRITABLE, stateRow, UNREACHABLE } from './error_table.ts';
+
+/** The five characters of an error response of the server; `undefined` for any other error. */
+export function sqlStateOf(error: unknown): string | undefined {
+  const code = errnoOf(error);
+  return code !== undefined && /^[0-9A-Z]{5}$/.test(code) && error instanceof Error && 'severity' in error
+    ? code
+    : undefined;
+}
+
+/** No connection could be opened: nothing was sent. */
+export class ConnectError extends Error {
+  readonly row: ErrorRow;
+
+  constructor(row: ErrorRow, cause?: unknown) {
+    super(row.message, { cause: withoutDetail(cause) });
+    this.name = 'ConnectError';
+    this.row = row;
+  }
+
+  /** Whether a later attempt may succeed without a change of the settings. */
+  get is_temporary(): boolean {
+    const state = sqlStateOf(this.cause);
+    return this.row === UNREACHABLE || this.row === NOT_WRITABLE || state === '53300';
+  }
+}
+
+/** The error of a failed attempt to connect to one host. */
+export function toConnectError(error: unknown): ConnectError {
+  if (error instanceof ConnectError) return error;
+  const state = sqlStateOf(error);
+  if (state !== undefined) return new ConnectError(stateRow(state), error);
+  return new ConnectError(connectionRow(errnoOf(error), error instanceof Error ? error.message : ''), error);
+}
+
+/** The connection broke or the server did not respond in time: whether a statement was executed is unknown. */
+export function isConnectionBroken(error: unknown): boolean {
+  if (error instanceof VaultError || error instanceof ConnectError) return false;
+  const state = sqlStateOf(error);
+  return state === undefined || /^(?:08|57P0)/.test(state);
+}
+
+/** The server was demoted to a standby: nothing was done, and another host is the primary. */
+export function isDemoted(error: unknown): boolean {
+  return sqlStateOf(error) === '25006';
+}
+
+/** Serialization failure, deadlock, lock timeout: nothing was done, and the same transaction may succeed. */
+export function isRetryable(error: unknown): boolean {
+  return /^(?:40|55P03)/.test(sqlStateOf(error) ?? '');
+}
+
+/** Whether the same request may succeed later, on this host or another. */
+export function isTemporary(error: unknown): boolean {
+  if (error instanceof ConnectError) return error.is_temporary;
+  return error instanceof BrokenConnectionError || isDemoted(error) || isRetryable(error);
+}
+
+/** Returns errors that are not of the database unchanged. */
+export function toStoreError(thrown: unknown): Error {
+  if (thrown instanceof VaultError) return thrown;
+  if (thrown instanceof ConnectError) return vaultError(thrown.row, thrown.cause);
+  const state = sqlStateOf(thrown);
+  if (state !== undefined) return vaultError(stateRow(state), thrown);
+  if (thrown instanceof BrokenConnectionError) return vaultError(UNREACHABLE, thrown);
+  return thrown instanceof Error ? thrown : vaultError(stateRow(''), thrown);
+}
+
+/** The driver's error for a statement that was sent on a connection that broke. */
+export class BrokenConnectionError extends Error {
+  constructor(cause: unknown) {
+    super('The connection to the database was lost.', { cause });
+    this.name = 'BrokenConnectionError';
+  }
+}
+
+export function conflictError(cause?: unknown): VaultError {
+  return new VaultError(
+    'CONFLICT',
+    'Another request changed this at the same time. Your change was not made; try again.',
+    cause === undefined ? {} : { cause: withoutDetail(cause) },
+  );
+}
+
+export function keyRotatedError(): VaultError {
+  const message = 'A key was rotated at the same time. Your change was not made; try again.';
+  return new VaultError('CONFLICT', message, { reason: 'key_rotated' });
+}
+
+export function closedError(): VaultError {
+  return new VaultError('UNAVAILABLE', 'The vault was closed. Open it again.');
+}
+
+/** The connection broke during a commit, and the database could not be reached to find out whether it was made. */
+export function unknownOutcomeError(): VaultError {
+  return new VaultError(
+    'UNAVAILABLE',
+    'The connection to the database broke before it confirmed this write: it may or may not have been made. Check the present state before you try again.',
+    { reason: 'outcome_unknown' },
+  );
+}
+
+export function rolledBackError(): VaultError {
+  return new VaultError(
+    'CORRUPT',
+    'The database is older than what it confirmed to this process: a failover lost writes, or a backup was restored. Nothing is read or written. Make the newest copy the primary, or restart Keyhold to accept this one.',
+    { reason: 'store_rolled_back' },
+  );
+}
+
+/** The position of the next entry is taken by one that this vault did not write. */
+export function brokenLogError(cause?: unknown): VaultError {
+  return new VaultError(
+    'CORRUPT',
+    'The audit log was tampered with, so nothing was written. Run `keyhold audit verify`, then restore a backup.',
+    { reason: 'audit_broken', cause: withoutDetail(cause) },
+  );
+}
+
+const RETRY_MS = 100;
+
+/** Repeats `act` after failures that may pass, until the deadline by `performance.now()`. */
+export async function retryUntil<Result>(deadline_ms: number, act: () => Promise<Result>): Promise<Result> {
+  for (;;) {
+    try {
+      return await act();
+    } catch (error) {
+      if (!isTemporary(error) || performance.now() > deadline_ms) throw toStoreError(error);
+      await sleep(RETRY_MS);
+    }
+  }
+}
+
+function vaultError({ code, reason, message }: ErrorRow, cause: unknown): VaultError {
+  return new VaultError(code, message, {
+    cause: withoutDetail(cause),
+    ...(reason === undefined ? {} : { reason }),
+  });
+}
+
+/** An error response of the server quotes rows and statements in its further fields: keeps its message and state only. */
+function withoutDetail(error: unknown): unknown {
+  const state = sqlStateOf(error);
+  if (state === undefined || !(error instanceof Error)) return error;
+  return Object.assign(new Error(error.message), { code: state, severity: 'ERROR' });
+}

@@ -1,0 +1,287 @@
+/**
+ * The store in a PostgreSQL database, for several nodes at once. Every read is a request to the primary, in a batch with
+ * others; nothing is cached that another node may have changed without being compared with the database first.
+ */
+import { STORE_OUTAGE_TIMEOUT_MS } from '../../contract/limits.ts';
+import { RowCache } from '../row_cache.ts';
+import type {
+  Batch,
+  ChainHead,
+  OnCommit,
+  Page,
+  Plan,
+  RowRead,
+  ScopeUsage,
+  Store,
+  StoredEntry,
+  StoredHead,
+  StoredMeta,
+  StoredRecord,
+  StoreHeader,
+  StoreHealth,
+  WrappedKey,
+} from '../store.ts';
+import { Connection, type PostgresOptions, type Query, type Rows, type Session } from './connection.ts';
+import { BrokenConnectionError, ConnectError, closedError, retryUntil, toStoreError } from './errors.ts';
+import { checkStore } from './health.ts';
+import { ReadBatcher, type ReadKind } from './read_batcher.ts';
+import { createVault, inTransaction, migrate, readFormat, readHeader } from './schema.ts';
+import {
+  ALL_HEADS,
+  belowVersionQuery,
+  entriesQuery,
+  findByIdQuery,
+  findQuery,
+  getQuery,
+  headsQuery,
+  keyOf,
+  keysAfterQuery,
+  keyVersionsQuery,
+  listQuery,
+  NEWEST_VERSION,
+  toEntries,
+  toLoadedHeads,
+  toMetas,
+  toRecords,
+  toStoredHeads,
+  toUsage,
+  toWrappedKeys,
+  usageQuery,
+  wrappedKeyQuery,
+} from './statements.ts';
+import { GroupCommitQueue } from './write/commit_queue.ts';
+import { Group } from './write/group.ts';
+import { nothingLoaded } from './write/group_state.ts';
+import { KnownHeads } from './write/known_heads.ts';
+import { writeStatement } from './write/write_statement.ts';
+
+const BY_INDEX: ReadKind<StoredMeta> = { query: findQuery, rows: toMetas, keyOfRow: ({ index }) => index };
+const BY_ID: ReadKind<StoredMeta> = { query: findByIdQuery, rows: toMetas, keyOfRow: ({ id }) => id };
+const RECORD: ReadKind<StoredRecord> = { query: getQuery, rows: toRecords, keyOfRow: ({ id }) => id };
+
+/** Connects when it is used first. */
+export function openPostgres(options: PostgresOptions, onCommit?: OnCommit): PostgresStore {
+  return new PostgresStore(options, onCommit);
+}
+
+export class PostgresStore implements Store {
+  readonly erasure = 'with_retention';
+  readonly #outage_timeout_ms: number;
+  readonly #reader: Connection;
+  readonly #writer: Connection;
+  readonly #heads = new KnownHeads();
+  readonly #batcher = new ReadBatcher((queries) => this.#run(queries));
+  readonly #cache: RowCache;
+  readonly #commits: GroupCommitQueue;
+  #reads = 0;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: PostgresOptions, onCommit?: OnCommit) {
+    this.#outage_timeout_ms = options.outage_timeout_ms ?? STORE_OUTAGE_TIMEOUT_MS;
+    const check = (session: Session) => this.#checkHeads(session);
+    this.#reader = new Connection(options, check);
+    this.#writer = new Connection(options, check);
+    // Another number each time: a cached row is always compared with the database.
+    this.#cache = new RowCache(() => {
+      this.#reads += 1;
+      return this.#reads;
+    });
+    this.#commits = new GroupCommitQueue({
+      connection: this.#writer,
+      cache: this.#cache,
+      heads: this.#heads,
+      outage_timeout_ms: this.#outage_timeout_ms,
+      onCommit,
+    });
+  }
+
+  async header(): Promise<StoreHeader | undefined> {
+    return this.#withSession(async (session) => {
+      if ((await readFormat(session)) === 0) return undefined;
+      await migrate(session);
+      return readHeader(session);
+    });
+  }
+
+  async create(header: StoreHeader, batch: Batch): Promise<boolean> {
+    return this.#withSession((session) =>
+      inTransaction(session, async () => {
+        if (!(await createVault(session, header))) return false;
+        const statement = writeStatement(planFirst(header, batch));
+        if (statement !== undefined) await session.run([statement]);
+        return true;
+      }),
+    );
+  }
+
+  async wrappedKey(owner: Buffer, version?: number): Promise<WrappedKey | undefined> {
+    return toWrappedKeys(await this.#rows(wrappedKeyQuery(owner, version)))[0];
+  }
+
+  async keyVersions(owner: Buffer): Promise<readonly WrappedKey[]> {
+    return toWrappedKeys(await this.#rows(keyVersionsQuery(owner)));
+  }
+
+  async newestKeyVersion(): Promise<number> {
+    return Number((await this.#rows(NEWEST_VERSION))[0]?.[0]);
+  }
+
+  async wrappedKeys(limit: number, after?: Pick<WrappedKey, 'owner' | 'version'>) {
+    return toWrappedKeys(await this.#rows(keysAfterQuery(limit, after)));
+  }
+
+  async recordsBelowVersion(organization: Buffer, version: number, limit: number, after?: string) {
+    const rows = await this.#rows(belowVersionQuery(organization, version, limit, after));
+    const last = rows.at(-1)?.[8];
+    return { records: toRecords(rows), next: rows.length === limit ? String(last) : undefined };
+  }
+
+  async get(id: Buffer): Promise<StoredRecord | undefined> {
+    this.#assertOpen();
+    return this.#batcher.read(RECORD, id);
+  }
+
+  async getMany(ids: readonly Buffer[]): Promise<readonly (StoredRecord | undefined)[]> {
+    return Promise.all(ids.map((id) => this.get(id)));
+  }
+
+  async find(index: Buffer): Promise<StoredMeta | undefined> {
+    this.#assertOpen();
+    const row = await this.#batcher.read(BY_INDEX, index);
+    return this.#cache.read(this.#cache.byIndex(index), () => row);
+  }
+
+  async findById(id: Buffer): Promise<StoredMeta | undefined> {
+    this.#assertOpen();
+    const row = await this.#batcher.read(BY_ID, id);
+    return this.#cache.read(this.#cache.byId(id), () => row);
+  }
+
+  async list(scope: Buffer, limit: number, after?: string): Promise<Page> {
+    const rows = await this.#rows(listQuery(scope, limit, after));
+    const page = rows.slice(0, limit);
+    const last = page.at(-1)?.[7];
+    return { records: toMetas(page), next: rows.length > limit ? String(last) : undefined };
+  }
+
+  async usage(scope: Buffer): Promise<ScopeUsage> {
+    return toUsage(await this.#rows(usageQuery(scope)));
+  }
+
+  async commit(batch: Batch): Promise<void> {
+    return this.change([], () => ({ batch, result: undefined }));
+  }
+
+  async change<Result>(reads: readonly RowRead[], plan: Plan<Result>): Promise<Result> {
+    this.#assertOpen();
+    return this.#commits.change(reads, plan);
+  }
+
+  async auditHead(organization: Buffer): Promise<ChainHead | undefined> {
+    const acknowledged = this.#heads.acknowledgedPosition(organization);
+    const [loaded] = toLoadedHeads(await this.#rows(headsQuery([organization], [acknowledged])));
+    if (loaded !== undefined) this.#heads.assertContains(loaded, acknowledged);
+    return loaded?.head;
+  }
+
+  async auditHeads(): Promise<readonly StoredHead[]> {
+    return toStoredHeads(await this.#rows(ALL_HEADS));
+  }
+
+  async auditEntries(
+    organization: Buffer,
+    from_position: number,
+    limit: number,
+  ): Promise<readonly StoredEntry[]> {
+    return toEntries(await this.#rows(entriesQuery(organization, from_position, limit)));
+  }
+
+  /** Whether the primary responds and contains the vault. Does not wait for one. */
+  async isReady(): Promise<boolean> {
+    this.#assertOpen();
+    try {
+      const session = await this.#reader.session();
+      const rows = await session.run([{ name: 'ready', text: 'SELECT 1 FROM keyhold.vault' }]);
+      return rows[0]?.length === 1;
+    } catch (error) {
+      if (error instanceof ConnectError || error instanceof BrokenConnectionError) return false;
+      throw toStoreError(error);
+    }
+  }
+
+  async check(): Promise<StoreHealth> {
+    return this.#withSession(checkStore);
+  }
+
+  /** PostgreSQL keeps replaced data in its log, its standbys and its backups. */
+  async scrub(): Promise<void> {
+    this.#assertOpen();
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await this.#commits.drained();
+    await Promise.all([this.#reader.close(), this.#writer.close()]);
+  }
+
+  async #rows(query: Query): Promise<Rows> {
+    this.#assertOpen();
+    return (await this.#run([query]))[0] ?? [];
+  }
+
+  /** Reads may be repeated: they wait for a primary while there is none. */
+  async #run(queries: readonly Query[]): Promise<readonly Rows[]> {
+    return retryUntil(this.#deadline(this.#reader), async () => (await this.#reader.session()).run(queries));
+  }
+
+  async #withSession<Result>(act: (session: Session) => Promise<Result>): Promise<Result> {
+    this.#assertOpen();
+    return retryUntil(this.#deadline(this.#reader), async () => act(await this.#reader.session()));
+  }
+
+  /** A database that was never reached is more likely a wrong setting than an outage. */
+  #deadline({ has_connected }: Connection): number {
+    return has_connected ? performance.now() + this.#outage_timeout_ms : Number.NEGATIVE_INFINITY;
+  }
+
+  /** Refuses a database that has lost writes which it acknowledged to this process. */
+  async #checkHeads(session: Session): Promise<void> {
+    const organizations = this.#heads.recent();
+    if (organizations.length === 0) return;
+    const positions = organizations.map((organization) => this.#heads.acknowledgedPosition(organization));
+    const [rows = []] = await session.run([headsQuery(organizations, positions)]);
+    const loaded = new Map(toLoadedHeads(rows).map((head) => [keyOf(head.organization), head]));
+    for (const [at, organization] of organizations.entries()) {
+      const head = loaded.get(keyOf(organization));
+      if (head !== undefined) this.#heads.assertContains(head, positions[at] ?? 0);
+    }
+  }
+
+  #assertOpen(): void {
+    if (this.#closing !== undefined) throw closedError();
+  }
+}
+
+/** The first batch of a vault, in tables that are empty. */
+function planFirst({ root_key_id }: StoreHeader, batch: Batch): Group {
+  const loaded = nothingLoaded();
+  loaded.vault = { root_key_id, newest_version: 0 };
+  for (const { organization } of batch.audit) loaded.heads.set(keyOf(organization), undefined);
+  const group = new Group({ loaded, is_locked: false, knownHead: () => undefined, reuse: (row) => row });
+  const ignore = () => undefined;
+  group.run({
+    reads: [],
+    plan: () => batch,
+    batch: () => batch,
+    resolve: ignore,
+    reject: ignore,
+    since_ms: performance.now(),
+  });
+  const [failure] = group.failed;
+  if (failure !== undefined) throw failure[1];
+  return group;
+}

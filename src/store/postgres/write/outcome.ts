@@ -1,0 +1,64 @@
+/**
+ * Finds out whether a group was committed whose connection broke before the server confirmed it. The link of an audit entry
+ * is a keyed hash over a ciphertext with a random nonce: an entry with it can only come from that group.
+ */
+import type { Query, Rows, Session } from '../connection.ts';
+import type { Group } from './group.ts';
+
+/** Throws if the connection breaks again, or if a synchronous standby has not confirmed. */
+export async function wasCommitted(session: Session, group: Group): Promise<boolean> {
+  const [head] = group.heads;
+  if (head === undefined) return hasRecord(session, group);
+  const { organization, before, first_link } = head;
+  // Both wait for a transaction of the lost connection that is in progress still. A lock finds no row that it inserts.
+  if (before === undefined) await session.run([BEGIN, claimQuery(organization), ROLLBACK]);
+  const results = await session.run([
+    BEGIN,
+    {
+      text: 'SELECT 1 FROM keyhold.audit_chain WHERE organization = $1 FOR UPDATE',
+      values: [organization],
+    },
+    {
+      text: 'SELECT link FROM keyhold.audit_entry WHERE organization = $1 AND position = $2',
+      values: [organization, String((before?.position ?? 0) + 1)],
+    },
+    COMMIT,
+  ]);
+  return firstBytes(results[2])?.equals(first_link) === true;
+}
+
+export const BEGIN: Query = { text: 'BEGIN' };
+export const COMMIT: Query = { text: 'COMMIT' };
+export const ROLLBACK: Query = { text: 'ROLLBACK' };
+
+const NO_BYTES: Buffer = Buffer.alloc(0);
+
+function claimQuery(organization: Buffer): Query {
+  return {
+    text: 'INSERT INTO keyhold.audit_chain VALUES ($1, 0, $2, $2) ON CONFLICT DO NOTHING',
+    values: [organization, NO_BYTES],
+  };
+}
+
+/** For a group without audit entries: the nonce of a record's ciphertext is random too. */
+async function hasRecord(session: Session, group: Group): Promise<boolean> {
+  for (const { write } of group.records) {
+    if (write === undefined || write === 'delete') continue;
+    const { id, revision, sealed_meta } = write.row;
+    const results = await session.run([
+      BEGIN,
+      {
+        text: 'SELECT sealed_meta FROM keyhold.record WHERE id = $1 AND revision = $2 FOR UPDATE',
+        values: [id, String(revision)],
+      },
+      COMMIT,
+    ]);
+    return firstBytes(results[1])?.equals(sealed_meta) === true;
+  }
+  return false;
+}
+
+function firstBytes(rows: Rows | undefined): Buffer | undefined {
+  const value = rows?.[0]?.[0];
+  return Buffer.isBuffer(value) ? value : undefined;
+}
