@@ -1,0 +1,181 @@
+/** The Helm chart: helm renders it, wrong values are refused, pods are hardened, and the program starts with the rendered settings. */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { parseAllDocuments } from 'yaml';
+import packageJson from '../../package.json' with { type: 'json' };
+import { runProgram } from '../kit/child/built_program.ts';
+import { startServeProcess } from '../kit/http/http_server.ts';
+import { ROOT, readSources } from '../kit/source_tree.ts';
+import { temporaryFolder } from '../kit/vault/temp_vault.ts';
+import { isMissing, runExternal } from './external_program.ts';
+
+const CHART = join(ROOT, 'packaging/helm/keyhold');
+const SQLITE = [
+  ...['image.repository=registry.example/keyhold', 'rootKey.existingSecret=keyhold-root'],
+  'persistence.existingClaim=keyhold-data',
+];
+const POSTGRES = [
+  ...['image.repository=registry.example/keyhold', 'rootKey.existingSecret=keyhold-root', 'replicaCount=3'],
+  'store.url=postgres://keyhold@db.example:5432/keyhold?sslmode=verify-full',
+  ...['store.passwordSecret.name=keyhold-store', 'store.caSecret.name=database-ca'],
+  ...['tls.existingSecret=keyhold-tls', 'publicUrl=https://vault.example', 'ingress.enabled=true'],
+  ...['ingress.host=vault.example', 'ingress.tlsSecret=vault-tls', 'settings.KEYHOLD_LOG=warn'],
+  ...['metrics.serviceMonitor.enabled=true', 'metrics.serviceMonitor.apiKeySecret.name=keyhold-metrics'],
+  ...['secretSettings[0].variable=KEYHOLD_OIDC_CLIENT_SECRET', 'secretSettings[0].name=oidc'],
+  'secretSettings[0].key=secret',
+];
+
+const ROOT_KEY = Buffer.from(Array.from({ length: 32 }, (_, at) => at * 3 + 2)).toString('base64');
+
+interface Variable {
+  readonly name: string;
+  readonly value?: string;
+}
+interface Container {
+  readonly args: readonly string[];
+  readonly env: readonly Variable[];
+  readonly securityContext: unknown;
+  readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[];
+  readonly readinessProbe?: { readonly httpGet: { readonly path: string } };
+}
+interface PodSpec {
+  readonly containers: readonly [Container];
+  readonly volumes: readonly { readonly name: string }[];
+  readonly securityContext: unknown;
+  readonly automountServiceAccountToken: boolean;
+  readonly terminationGracePeriodSeconds?: number;
+}
+interface Manifest {
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly annotations?: Readonly<Record<string, string>> };
+  readonly spec: {
+    readonly replicas?: number;
+    readonly strategy?: unknown;
+    readonly template: { readonly spec: PodSpec };
+  };
+}
+
+const sets = (values: readonly string[]) => values.flatMap((value) => ['--set', value]);
+const helm = (command: string, values: readonly string[]) =>
+  runExternal('helm', [...(command === 'template' ? [command, 'vault'] : [command]), CHART, ...sets(values)]);
+
+async function render(values: readonly string[]): Promise<readonly Manifest[]> {
+  const { code, stdout, stderr } = await helm('template', values);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+  return parseAllDocuments(stdout, { version: '1.1' }).map((document) => document.toJS() as Manifest);
+}
+
+const ofKind = (manifests: readonly Manifest[], kind: string) => {
+  const [found] = manifests.filter((one) => one.kind === kind);
+  if (found === undefined) throw new Error(`no ${kind}`);
+  return found;
+};
+const podsOf = (manifests: readonly Manifest[]) =>
+  manifests
+    .filter(({ kind }) => kind === 'Deployment' || kind === 'Job')
+    .map(({ spec }) => spec.template.spec);
+
+describe.skipIf(isMissing('helm'))('the Helm chart', () => {
+  test.each([
+    ['no image', SQLITE.slice(1), 'image/repository'],
+    ['no root key', [SQLITE[0] ?? '', SQLITE[2] ?? ''], 'The vault needs a root key'],
+    ['no volume for SQLite', SQLITE.slice(0, 2), 'persistence.existingClaim'],
+    ['two replicas with SQLite', [...SQLITE, 'replicaCount=2'], 'Several replicas need PostgreSQL'],
+    ['a password in the URL', [...POSTGRES, 'store.url=postgres://keyhold:secret@db/keyhold'], 'store/url'],
+    ['an unknown value', [...SQLITE, 'rootkey=abc'], 'rootkey'],
+    ['an ingress without a host', [...SQLITE, 'ingress.enabled=true'], 'An ingress needs'],
+    ['metrics without a key', [...SQLITE, 'metrics.serviceMonitor.enabled=true'], 'Metrics need an API key'],
+  ])('the chart is not rendered with %s, and the message names it', async (_, values, message) => {
+    const { code, stderr } = await helm('template', values);
+    expect(code).toBe(1);
+    expect(stderr).toContain(message);
+  });
+
+  test.each([
+    ['SQLite', SQLITE],
+    ['PostgreSQL', POSTGRES],
+  ])(
+    'helm lint accepts the chart with values for %s, and its version is that of the package',
+    async (_, values) => {
+      expect((await helm('lint', values)).code).toBe(0);
+      const { stdout } = await runExternal('helm', ['show', 'chart', CHART]);
+      expect(stdout).toContain(`appVersion: ${packageJson.version}\n`);
+    },
+  );
+
+  test('one pod at a time opens a vault in SQLite; three pods with PostgreSQL are replaced one by one', async () => {
+    const small = await render(SQLITE);
+    expect(small.map(({ kind }) => kind).sort()).toEqual(['Deployment', 'Job', 'Service', 'ServiceAccount']);
+    expect(ofKind(small, 'Deployment').spec).toMatchObject({ replicas: 1, strategy: { type: 'Recreate' } });
+    const large = await render(POSTGRES);
+    expect(large.map(({ kind }) => kind)).toEqual(
+      expect.arrayContaining(['PodDisruptionBudget', 'Ingress', 'ServiceMonitor']),
+    );
+    const strategy = { rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } };
+    expect(ofKind(large, 'Deployment').spec).toMatchObject({ replicas: 3, strategy });
+  });
+
+  test('the vault is created by a job before the first installation only', async () => {
+    const { metadata, spec } = ofKind(await render(POSTGRES), 'Job');
+    expect(metadata.annotations?.['helm.sh/hook']).toBe('pre-install');
+    expect(spec.template.spec.containers[0].args).toEqual(['init']);
+    const kinds = (await render([...POSTGRES, 'init.enabled=false'])).map(({ kind }) => kind);
+    expect(kinds).not.toContain('Job');
+  });
+
+  test.each([
+    ['SQLite', SQLITE],
+    ['PostgreSQL', POSTGRES],
+  ])('pods with %s have no privileges, mount each volume, and know no secret value', async (_, values) => {
+    const manifests = await render(values);
+    expect(manifests.filter(({ kind }) => kind === 'Secret')).toEqual([]);
+    for (const { securityContext, automountServiceAccountToken, containers, volumes } of podsOf(manifests)) {
+      const [container] = containers;
+      expect(securityContext).toMatchObject({ runAsNonRoot: true, runAsUser: 65_532, fsGroup: 65_532 });
+      expect(automountServiceAccountToken).toBe(false);
+      expect(container.securityContext).toEqual({
+        allowPrivilegeEscalation: false,
+        readOnlyRootFilesystem: true,
+        capabilities: { drop: ['ALL'] },
+      });
+      expect(container.volumeMounts.map(({ name }) => name)).toEqual(volumes.map(({ name }) => name));
+      const with_value = container.env.filter(({ value }) => value !== undefined).map(({ name }) => name);
+      expect(with_value.filter((name) => /PASSWORD$|SECRET$|PASSPHRASE$/.test(name))).toEqual([]);
+    }
+  });
+
+  test('every setting in the pods is one of the program', async () => {
+    const source = [...readSources('src').values()].map(({ text }) => text).join('\n');
+    const names = podsOf(await render(POSTGRES)).flatMap(({ containers }) =>
+      containers[0].env.map(({ name }) => name),
+    );
+    expect(names.length).toBeGreaterThan(15);
+    expect(names.filter((name) => name !== 'POD_IP' && !source.includes(name))).toEqual([]);
+  });
+
+  test('the program creates the vault and serves with the settings of the pod: the probe, Prometheus and clients reach it', async () => {
+    const [deployment] = podsOf(await render([...SQLITE, 'drainSeconds=0']));
+    const container = deployment?.containers[0];
+    const folder = temporaryFolder();
+    const home = join(folder, 'data');
+    mkdirSync(home);
+    writeFileSync(join(folder, 'root.key'), ROOT_KEY, { mode: 0o400 });
+    const env: Record<string, string> = { KEYHOLD_HOME: home };
+    for (const { name, value = '10.1.2.3' } of container?.env ?? [])
+      env[name] = value.replace('$(POD_IP)', '10.1.2.3').replace('/run/secrets/keyhold-root', folder);
+    expect(await runProgram(['init'], { env })).toMatchObject({ code: 0 });
+    const server = await startServeProcess({ home, env: { ...env, KEYHOLD_PORT: '0' } });
+    const { port } = new URL(server.url);
+    const statusOf = async (path: string, host: string) => {
+      const curl = ['-s', '-o', '/dev/null', '-w', '%{http_code}', '-H', `Host: ${host}`];
+      const key = ['-H', `Authorization: Bearer ${server.admin_key}`];
+      return (await runExternal('curl', [...curl, ...key, `http://127.0.0.1:${port}${path}`])).stdout;
+    };
+    expect(await statusOf(container?.readinessProbe?.httpGet.path ?? '', '10.9.9.9:8787')).toBe('200');
+    expect(await statusOf('/metrics', '10.1.2.3:8787')).toBe('200');
+    expect(await statusOf('/v1/servers', 'vault.default.svc.cluster.local:8787')).toBe('200');
+    expect(await statusOf('/metrics', '10.9.9.9:8787')).toBe('403');
+    expect(deployment?.terminationGracePeriodSeconds).toBe(20);
+  });
+});
