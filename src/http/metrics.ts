@@ -3,6 +3,8 @@
  * tenant, a user, a service or anything else that a client sent.
  */
 import type Prometheus from 'prom-client';
+import { ERROR_TABLE } from '../contract/errors.ts';
+import { TEST_RESULTS } from '../contract/use/test_result.ts';
 import type { RequestContext } from './context.ts';
 
 export interface MetricSample {
@@ -83,6 +85,8 @@ export async function createMetrics(
     labelNames: ['code'],
     registers,
   });
+  // A counter that appears with its first event has no increase.
+  for (const code of Object.keys(ERROR_TABLE)) errors.inc({ code }, 0);
   const commits = new prometheus.Histogram({
     name: 'keyhold_commit_writes',
     help: 'Writes per transaction.',
@@ -146,6 +150,7 @@ function retestMetrics(prometheus: typeof Prometheus, registry: Prometheus.Regis
     labelNames: ['result'],
     registers: [registry],
   });
+  for (const result of TEST_RESULTS) retests.inc({ result }, 0);
   return (result) => retests.inc({ result });
 }
 
