@@ -138,6 +138,7 @@ describe('the tree of files', () => {
         "src/vault/keys/root_key.ts",
         "src/vault/oauth/credential_tokens.ts",
         "src/vault/records/record_codec.ts",
+        "src/vault/uses/kept_responses.ts",
       ]
     `);
   });
