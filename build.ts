@@ -60,6 +60,7 @@ const separateRun: Plugin = {
 
 /** Large packages that only some runs of `keyhold run` load, each in a file of its own. */
 const LOADED_LATE = [
+  '@aws-sdk/client-kms',
   '@clack/prompts',
   'bson',
   'bcrypt-pbkdf',
@@ -93,7 +94,16 @@ const PROGRAM: BuildOptions = {
   platform: 'node',
   target: 'node20.12',
   // The last three are optional parts of drivers, which do without.
-  external: ['better-sqlite3', 're2js', 'tldts', './run.cjs', 'cpu-features', '*.node', 'pg-native'],
+  external: [
+    '@napi-rs/keyring',
+    'better-sqlite3',
+    're2js',
+    'tldts',
+    './run.cjs',
+    'cpu-features',
+    '*.node',
+    'pg-native',
+  ],
   // Bundled CommonJS modules call require.
   banner: {
     js: "import{createRequire as keyholdRequire}from'node:module';const require=keyholdRequire(import.meta.url);",

@@ -4,7 +4,7 @@ import type { Caller, Edge } from '../contract/caller.ts';
 import { localCaller } from '../contract/caller.ts';
 import type { Connections } from '../contract/connection.ts';
 import type { QuotaLimits } from '../contract/limits.ts';
-import { Secret } from '../contract/secret.ts';
+import type { Secret } from '../contract/secret.ts';
 import type { Calls } from '../contract/use/call.ts';
 import type { Tests } from '../contract/use/test.ts';
 import { systemRandom } from '../crypto/random.ts';
@@ -12,12 +12,10 @@ import { newRequestId } from '../crypto/request_id.ts';
 import type { Egress } from '../egress/egress.ts';
 import { isTracing } from '../io/tracing/span.ts';
 import { hostsOfOperator } from '../settings/allowed_hosts.ts';
-import { assertNoReference } from '../settings/environment.ts';
 import { parseCallbackPort } from '../settings/http.ts';
 import { parseSettings, type Settings } from '../settings/settings.ts';
 import type { AccessTokens } from '../use/access_tokens.ts';
 import type { ValueProducer } from '../use/values/value_producer.ts';
-import type { RootKeySource } from '../vault/keys/root_key.ts';
 import type { CreatePolicy } from '../vault/open_vault.ts';
 import type { Vault } from '../vault/vault.ts';
 import { composeConnections, composeRevocations, composeTokens } from './compose_connections.ts';
@@ -100,16 +98,17 @@ export function compose(options: ComposeOptions): App {
     async openVault(create, edge, onCommit) {
       const { home, store, root_key, services_folder, cipher, protects } = settings();
       // Loaded late: the first responses of an MCP server need none of it.
-      const [{ ServiceCatalogue }, { openStoredVault }, { allowedReferences }] = await Promise.all([
+      const [{ ServiceCatalogue }, { openStoredVault }, { allowedReferences }, rootKey] = await Promise.all([
         import('../services/catalogue.ts'),
         import('../vault/open_vault.ts'),
         import('./references.ts'),
+        import('./keys/compose_root_key.ts'),
       ]);
       const given = { services_folder, cipher, protects, quota, now, onCommit };
       const vault: Vault = await openStoredVault({
         ...given,
         store,
-        root_key: rootKeySource(root_key, env, promptSecret),
+        root_key: await rootKey.composeRootKey(root_key, { env, home, promptSecret, operatorEgress }),
         anchor_path: join(home, 'keys', 'anchor'),
         create,
         caller: caller(edge),
@@ -239,29 +238,4 @@ function composeEgress(
       );
     },
   };
-}
-
-function rootKeySource(
-  setting: Settings['root_key'],
-  env: NodeJS.ProcessEnv,
-  promptSecret: ComposeOptions['promptSecret'],
-): RootKeySource {
-  const secret = (name: string, label = name) => {
-    const text = env[name];
-    if (text === undefined || text.trim() === '') return undefined;
-    assertNoReference(label, text);
-    return new Secret(text);
-  };
-  switch (setting.kind) {
-    case 'file':
-      return setting;
-    case 'env':
-      // The name may be a misplaced key, so that no message repeats it.
-      return { ...setting, value: secret(setting.name, 'that KEYHOLD_ROOT_KEY names') };
-    case 'passphrase':
-      return {
-        kind: 'passphrase',
-        prompt: async () => secret('KEYHOLD_PASSPHRASE') ?? promptSecret('Passphrase of the vault'),
-      };
-  }
 }

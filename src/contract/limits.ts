@@ -155,6 +155,13 @@ export const KEEP_ALIVE_TIMEOUT_MS = 75_000;
 export const UNREAD_RESPONSE_TIMEOUT_MS = 30_000;
 /** NIST SP 800-63B: the least for a secret that a person chooses. Only for a new vault. */
 export const PASSPHRASE_MIN_CHARACTERS = 8;
+/** How long requests to a key service (KMS) that cannot be reached are repeated. */
+export const KEY_SERVICE_RETRY_MS = 30_000;
+/** For one request to a key service. */
+export const KEY_SERVICE_TIMEOUT_MS = 10_000;
+export const KEY_SERVICE_RESPONSE_MAX_BYTES = 64 * 1024;
+/** For one operation of a keychain, which may prompt its user. */
+export const KEYCHAIN_TIMEOUT_MS = 120_000;
 /** Log lines that wait for a reader of stderr; further ones are dropped. */
 export const LOG_PENDING_MAX_BYTES = 256 * 1024;
 /** How long a process that has stopped waits for readers of its output. */

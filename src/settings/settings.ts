@@ -1,10 +1,10 @@
 /** Parses the settings that every command needs from environment variables. An error names the setting, never its text. */
 import { join } from 'node:path';
 import * as z from 'zod';
-import { ENV_NAME_PATTERN } from '../contract/service/texts.ts';
 import type { StoreLocation } from '../io/store_location.ts';
-import { parseEnvironment } from './environment.ts';
+import { invalidSetting, parseEnvironment } from './environment.ts';
 import { absolutePath, dataFolder, resolvePath } from './folders.ts';
+import { parseRootKey, ROOT_KEY_RULE, type RootKeySetting } from './keys/root_key.ts';
 import { isPostgresUri, parsePostgresUri } from './postgres/uri.ts';
 
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
@@ -13,10 +13,7 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 export interface Settings {
   readonly home: string;
   readonly store: StoreLocation;
-  readonly root_key:
-    | { readonly kind: 'file'; readonly path: string }
-    | { readonly kind: 'env'; readonly name: string }
-    | { readonly kind: 'passphrase' };
+  readonly root_key: RootKeySetting;
   /** Folder of the custom service definitions. */
   readonly services_folder: string;
   readonly cipher: 'aes-256-gcm' | 'xchacha20-poly1305';
@@ -34,16 +31,7 @@ const Environment = z.object({
     .string()
     .regex(/^sqlite:./, 'must be sqlite:PATH')
     .optional(),
-  KEYHOLD_ROOT_KEY: z
-    .string()
-    .refine(
-      (text) =>
-        /^file:./.test(text) ||
-        text === 'passphrase' ||
-        (text.startsWith('env:') && ENV_NAME_PATTERN.test(text.slice(4))),
-      'must be file:PATH, env:NAME or passphrase',
-    )
-    .optional(),
+  KEYHOLD_ROOT_KEY: z.string().optional(),
   KEYHOLD_CIPHER: z
     .enum(['aes-256-gcm', 'xchacha20-poly1305'], 'must be aes-256-gcm or xchacha20-poly1305')
     .optional(),
@@ -72,8 +60,8 @@ function storeLocation(text: string, home: string, env: NodeJS.ProcessEnv): Stor
   return { kind: 'sqlite', path: resolvePath('KEYHOLD_STORE', text.slice('sqlite:'.length), home, env) };
 }
 
-function rootKey(text: string, home: string, env: NodeJS.ProcessEnv): Settings['root_key'] {
-  if (text === 'passphrase') return { kind: 'passphrase' };
-  if (text.startsWith('env:')) return { kind: 'env', name: text.slice('env:'.length) };
-  return { kind: 'file', path: resolvePath('KEYHOLD_ROOT_KEY', text.slice('file:'.length), home, env) };
+function rootKey(text: string, home: string, env: NodeJS.ProcessEnv): RootKeySetting {
+  const root_key = parseRootKey(text, home, env);
+  if (root_key === undefined) throw invalidSetting(`KEYHOLD_ROOT_KEY ${ROOT_KEY_RULE}`);
+  return root_key;
 }

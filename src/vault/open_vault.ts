@@ -6,9 +6,6 @@ import type { NotifyPerson } from '../contract/approval.ts';
 import type { Caller } from '../contract/caller.ts';
 import { VaultError } from '../contract/errors.ts';
 import { DEFAULT_QUOTA, type QuotaLimits } from '../contract/limits.ts';
-import { constantTimeEqual } from '../crypto/audit_chain.ts';
-import { rootKeyId } from '../crypto/key_hierarchy.ts';
-import { SALT_BYTES } from '../crypto/passphrase.ts';
 import type { RandomBytes } from '../crypto/random.ts';
 import type { Cipher } from '../crypto/record_cipher.ts';
 import { type LoadedSodium, loadSodium } from '../crypto/sodium.ts';
@@ -26,8 +23,9 @@ import { Keyring, keyMissing } from './keys/keyring.ts';
 import {
   assertRootKeyUsable,
   createRootKey,
+  discardRootKey,
+  openRootKey,
   type RootKeySource,
-  readRootKey,
   rootKeyFileExists,
 } from './keys/root_key.ts';
 import { Revocations, type RevokeTokens } from './oauth/revocations.ts';
@@ -176,36 +174,15 @@ async function prepare({ root_key, create }: OpenVaultOptions, engine: StoreEngi
 async function unlock(parts: OpenParts, store: Store, audit_log: AuditLog): Promise<Buffer> {
   const header = (await store.header()) ?? (await waitForConcurrentInit(parts, store));
   if (header === undefined) return createVault(parts, store, audit_log);
-  if (header.root_key_source !== parts.root_key.kind) {
-    throw new VaultError(
-      'LOCKED',
-      `This vault was created with a root key from "${header.root_key_source}", but the settings select "${parts.root_key.kind}". Set KEYHOLD_ROOT_KEY to its former value: the source is never switched silently.`,
-      { reason: 'root_key_source_changed' },
-    );
-  }
-  const isRight = (key: Buffer) => constantTimeEqual(rootKeyId(key), header.root_key_id);
-  const root_key = await readRootKey(parts.root_key, header.passphrase_salt, isRight);
-  if (isRight(root_key)) return root_key;
-  const what = parts.root_key.kind === 'passphrase' ? 'passphrase' : 'root key';
-  throw new VaultError(
-    'WRONG_KEY',
-    `This ${what} does not belong to this vault. Nothing was changed. Use the one it was made with.`,
-  );
+  return openRootKey(parts.root_key, header);
 }
 
 async function createVault(parts: OpenParts, store: Store, audit_log: AuditLog): Promise<Buffer> {
   const { root_key: source, random, caller } = parts;
-  const passphrase_salt = source.kind === 'passphrase' ? random(SALT_BYTES) : undefined;
-  const root_key = await createRootKey(source, passphrase_salt, random);
+  const created = await createRootKey(source, random);
+  const { root_key } = created;
   const now = parts.now();
-  const header = {
-    root_key_id: rootKeyId(root_key),
-    root_key_source: source.kind,
-    passphrase_salt,
-    root_key_ref: undefined,
-    root_key_sealed: undefined,
-    created_at: now.toISOString(),
-  };
+  const header = { ...created.header, created_at: now.toISOString() };
   const { wrapped, keyring } = Keyring.createVaultKeys(
     await loadSodium(),
     random,
@@ -215,8 +192,10 @@ async function createVault(parts: OpenParts, store: Store, audit_log: AuditLog):
   );
   const first = audit_log.append(keyring, newEntry(caller, 'init', now, {}), true);
   const made = await store.create(header, { keys: wrapped, writes: [], audit: [first] });
+  if (made) return root_key;
   // Another process created the vault first: use that one.
-  return made ? root_key : unlock(parts, store, audit_log);
+  await discardRootKey(source, created);
+  return unlock(parts, store, audit_log);
 }
 
 const OTHER_PROCESS_WAIT_MS = 3_000;

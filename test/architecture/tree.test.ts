@@ -136,6 +136,7 @@ describe('the tree of files', () => {
         "src/use/values/value_producer.ts",
         "src/vault/destinations/binding.ts",
         "src/vault/keys/root_key.ts",
+        "src/vault/keys/transit.ts",
         "src/vault/oauth/credential_tokens.ts",
         "src/vault/records/record_codec.ts",
         "src/vault/uses/kept_responses.ts",

@@ -20,7 +20,7 @@ const WRONG: Readonly<Record<string, readonly string[]>> = {
     'env:A B',
     'env:A=B',
     'passphrase:x',
-    'keychain',
+    'keychain:',
     SECRET,
   ],
   KEYHOLD_CIPHER: ['', 'aes', 'AES-256-GCM', 'none', SECRET],
@@ -51,7 +51,9 @@ describe('an invalid setting', () => {
 
   test('is rejected with the allowed values', () => {
     expect(refusal({ KEYHOLD_LOG: 'loud' }).message).toContain('debug, info, warn, error, silent');
-    expect(refusal({ KEYHOLD_ROOT_KEY: 'kms' }).message).toContain('file:PATH, env:NAME or passphrase');
+    expect(refusal({ KEYHOLD_ROOT_KEY: 'kms' }).message).toContain(
+      'file:PATH, env:NAME, passphrase, keychain',
+    );
     expect(refusal({ KEYHOLD_STORE: 'x' }).message).toContain('sqlite:PATH');
     expect(refusal({ KEYHOLD_CIPHER: 'x' }).message).toContain('aes-256-gcm or xchacha20-poly1305');
   });

@@ -2,6 +2,7 @@
 import { Command } from 'commander';
 import { VaultError } from '../../contract/errors.ts';
 import { describeStore } from '../../io/store_location.ts';
+import { rootKeyText } from '../../settings/keys/root_key.ts';
 import type { Settings } from '../../settings/settings.ts';
 import type { Vault } from '../../vault/vault.ts';
 import { assertLocal } from '../connect/server_option.ts';
@@ -64,6 +65,17 @@ function rootKeyAdvice(root_key: Settings['root_key']): string[] {
       return [
         `Its root key:  the environment variable ${root_key.name}`,
         'Keep a copy of the key, apart from the vault: the vault cannot be opened without it.',
+      ];
+    case 'keychain':
+      return [
+        'Its root key:  an entry of the service "keyhold" in the keychain of your user; `keyhold doctor` names it',
+        'Keep a copy of the entry, apart from the vault: the vault cannot be opened without it.',
+      ];
+    case 'transit':
+    case 'aws-kms':
+      return [
+        `Its root key:  encrypted by ${rootKeyText(root_key)}, in the vault itself`,
+        'Protect that key from deletion: the vault cannot be opened without it. Test a restore before you rely on it.',
       ];
     case 'passphrase':
       return ['The vault opens only with your passphrase. A lost passphrase cannot be recovered or reset.'];

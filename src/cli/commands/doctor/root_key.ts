@@ -3,6 +3,7 @@ import { statSync } from 'node:fs';
 import { VaultError } from '../../../contract/errors.ts';
 import { tempFilesOf } from '../../../io/atomic_file.ts';
 import { shellQuote } from '../../../io/shell_quote.ts';
+import { rootKeyText } from '../../../settings/keys/root_key.ts';
 import { readKeyFile } from '../../../vault/keys/key_file.ts';
 import { mayVaultExist } from '../../connect/presence.ts';
 import type { CliContext } from '../../context.ts';
@@ -25,6 +26,11 @@ export function checkRootKey(context: CliContext): Finding {
         'The environment variable that KEYHOLD_ROOT_KEY names is not set.',
         'Set it to the key this vault was created with; for a new vault `openssl rand -base64 32` makes one.',
       );
+    case 'keychain':
+      return ok(CHECK, 'It is in the keychain of this user.');
+    case 'transit':
+    case 'aws-kms':
+      return ok(CHECK, `It is in the vault, encrypted by ${rootKeyText(root_key)}.`);
     case 'passphrase':
       if (context.env.KEYHOLD_PASSPHRASE?.trim())
         return ok(CHECK, 'The passphrase is in KEYHOLD_PASSPHRASE.');

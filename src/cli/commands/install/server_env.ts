@@ -4,6 +4,7 @@
  */
 import { VaultError } from '../../../contract/errors.ts';
 import { resolvePath } from '../../../settings/folders.ts';
+import { rootKeyText } from '../../../settings/keys/root_key.ts';
 import { parseSettings, type Settings } from '../../../settings/settings.ts';
 import { CLIENTS, type Client, type Platform, type ServerEntry } from './clients.ts';
 import type { Program } from './stable_program.ts';
@@ -33,7 +34,7 @@ export function serverEnv(client: Client, { env }: Pick<Platform, 'env'>): Serve
         KEYHOLD_HOME: settings.home,
         ...store.env,
         ...(env.KEYHOLD_CIPHER === undefined ? {} : { KEYHOLD_CIPHER: settings.cipher }),
-        ...(env.KEYHOLD_ROOT_KEY === undefined ? {} : { KEYHOLD_ROOT_KEY: sourceText(settings.root_key) }),
+        ...(env.KEYHOLD_ROOT_KEY === undefined ? {} : { KEYHOLD_ROOT_KEY: rootKeyText(settings.root_key) }),
       }),
       ...root_key.env,
       ...store.secret,
@@ -97,19 +98,12 @@ function assertNoReference(texts: readonly string[]): void {
   );
 }
 
-function sourceText(root_key: Settings['root_key']): string {
-  switch (root_key.kind) {
-    case 'file':
-      return `file:${root_key.path}`;
-    case 'env':
-      return `env:${root_key.name}`;
-    case 'passphrase':
-      return 'passphrase';
-  }
-}
-
 function rootKeyEnv(client: Client, root_key: Settings['root_key'], env: NodeJS.ProcessEnv): ServerEnv {
-  if (root_key.kind === 'file') return { env: {}, notes: [] };
+  if (root_key.kind === 'file' || root_key.kind === 'keychain') return { env: {}, notes: [] };
+  if (root_key.kind === 'transit' || root_key.kind === 'aws-kms') {
+    const note = `The entry has no access to the key service: set its token or credentials where ${client.title} is started.`;
+    return { env: {}, notes: [note] };
+  }
   const name = root_key.kind === 'env' ? root_key.name : 'KEYHOLD_PASSPHRASE';
   // A key pasted instead of the name can look like a name, but not like the name of a variable that is set.
   if (root_key.kind === 'env' && env[name] === undefined) {

@@ -93,8 +93,9 @@ async function startAndWait(
   }
 }
 
-/** The variable that the setting KEYHOLD_ROOT_KEY names. */
+/** The variables with the root key, or with the token that decrypts it. */
 function ownNames(context: CliContext): readonly string[] {
   const { root_key } = context.settings();
+  if (root_key.kind === 'transit') return ['BAO_TOKEN', 'VAULT_TOKEN'];
   return root_key.kind === 'env' ? [root_key.name] : [];
 }

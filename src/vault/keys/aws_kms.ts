@@ -1,0 +1,115 @@
+/**
+ * The root key, encrypted by AWS KMS with AWS's own client, which finds credentials as all clients of AWS do: environment, shared
+ * files, SSO, web identity, container, instance. The KMS key never leaves the service.
+ */
+import type * as Kms from '@aws-sdk/client-kms';
+import { KEY_SERVICE_RETRY_MS, KEY_SERVICE_TIMEOUT_MS } from '../../contract/limits.ts';
+import { keyServiceDenied, keyServiceUnreachable, trialSeal, withRetries } from './key_service.ts';
+import type { ExternalRootKey, SealedRootKey } from './root_key.ts';
+
+export interface AwsKmsSettings {
+  /** Of a key or an alias. */
+  readonly arn: string;
+  readonly region: string;
+}
+
+const SERVICE = 'AWS KMS';
+const CHECK_KEY =
+  'Check that the key of KEYHOLD_ROOT_KEY exists and is enabled, that its policy or an IAM policy permits kms:Encrypt and kms:Decrypt to this caller, and the AWS credentials of this process (`aws sts get-caller-identity`).';
+const CHECK_NETWORK = 'Check the network, the state of the service, and AWS_ENDPOINT_URL_KMS if it is set.';
+/** Temporary, although their status is 4xx. `TimeoutError` and others without a status are too. */
+const TEMPORARY = new Set([
+  'ThrottlingException',
+  'KeyUnavailableException',
+  'RequestTimeout',
+  'RequestTimeTooSkewed',
+]);
+/** No request was sent. */
+const NO_CREDENTIALS = new Set(['CredentialsProviderError', 'TokenProviderError']);
+
+export class AwsKmsKey implements ExternalRootKey {
+  readonly kind = 'aws-kms';
+  readonly #settings: AwsKmsSettings;
+  readonly #retry_ms: number;
+  #client: Kms.KMSClient | undefined;
+
+  /** `retry_ms`: see `withRetries`. */
+  constructor(settings: AwsKmsSettings, retry_ms: number = KEY_SERVICE_RETRY_MS) {
+    this.#settings = settings;
+    this.#retry_ms = retry_ms;
+  }
+
+  /** A multi-region key is the same one in each region. */
+  selects(ref: string): boolean {
+    const { arn } = this.#settings;
+    return ref === arn || (/:key\/mrk-/.test(arn) && withoutRegion(ref) === withoutRegion(arn));
+  }
+
+  check(): Promise<void> {
+    return trialSeal(this);
+  }
+
+  async seal(root_key: Buffer, root_key_id: Buffer): Promise<SealedRootKey> {
+    const { arn: KeyId } = this.#settings;
+    const input = { KeyId, Plaintext: root_key, EncryptionContext: contextOf(root_key_id) };
+    const { CiphertextBlob } = await this.#send((kms, client) => client.send(new kms.EncryptCommand(input)));
+    if (CiphertextBlob === undefined) throw unexpected();
+    return { ref: KeyId, sealed: Buffer.from(CiphertextBlob) };
+  }
+
+  async open({ sealed = Buffer.alloc(0) }: SealedRootKey, root_key_id: Buffer): Promise<Buffer> {
+    const { arn: KeyId } = this.#settings;
+    const input = { KeyId, CiphertextBlob: sealed, EncryptionContext: contextOf(root_key_id) };
+    const { Plaintext } = await this.#send((kms, client) => client.send(new kms.DecryptCommand(input)));
+    if (Plaintext === undefined) throw unexpected();
+    return Buffer.from(Plaintext);
+  }
+
+  async discard(): Promise<void> {
+    // The service keeps no root key.
+  }
+
+  async #send<Output>(send: (kms: typeof Kms, client: Kms.KMSClient) => Promise<Output>): Promise<Output> {
+    // Loaded late: it is large, and other sources need none of it.
+    const kms = await import('@aws-sdk/client-kms');
+    this.#client ??= new kms.KMSClient({
+      region: this.#settings.region,
+      maxAttempts: 1,
+      requestHandler: { connectionTimeout: KEY_SERVICE_TIMEOUT_MS, requestTimeout: KEY_SERVICE_TIMEOUT_MS },
+    });
+    const client = this.#client;
+    return withRetries(async () => {
+      try {
+        return await send(kms, client);
+      } catch (error) {
+        throw toKeyServiceError(error);
+      }
+    }, this.#retry_ms);
+  }
+}
+
+/** Authenticated with the root key, and in the log of AWS CloudTrail. */
+function contextOf(root_key_id: Buffer): Record<string, string> {
+  return { keyhold_root_key_id: root_key_id.toString('hex') };
+}
+
+function withoutRegion(arn: string): string {
+  return arn.split(':').toSpliced(3, 1).join(':');
+}
+
+/** Names the error of AWS, which has a fixed name; its message may quote the request. */
+function toKeyServiceError(error: unknown) {
+  const name = error instanceof Error && /^[A-Za-z]{1,80}$/.test(error.name) ? error.name : 'Error';
+  const metadata = error instanceof Error ? Reflect.get(error, '$metadata') : undefined;
+  const status =
+    typeof metadata === 'object' && metadata !== null ? Reflect.get(metadata, 'httpStatusCode') : undefined;
+  if (NO_CREDENTIALS.has(name)) return keyServiceDenied(SERVICE, `needs credentials (${name})`, CHECK_KEY);
+  const is_final = typeof status === 'number' && status >= 400 && status < 500 && status !== 429;
+  if (is_final && !TEMPORARY.has(name))
+    return keyServiceDenied(SERVICE, `refused the request (${name})`, CHECK_KEY);
+  return keyServiceUnreachable(SERVICE, `cannot be reached (${name})`, CHECK_NETWORK);
+}
+
+function unexpected() {
+  return keyServiceUnreachable(SERVICE, 'sent an unexpected response', CHECK_NETWORK);
+}
