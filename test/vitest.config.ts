@@ -34,6 +34,7 @@ export default defineConfig({
     testTimeout: 60_000,
     hookTimeout: 120_000,
     reporters: ['default'],
+    globalSetup: 'test/kit/global_setup.ts',
     projects: [
       {
         extends: true,

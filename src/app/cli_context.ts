@@ -62,6 +62,10 @@ export async function withCliContext<Result>(
         await vault.close();
       }
     },
+    async createBootstrapKey(vault) {
+      const { createBootstrapKey } = await import('./bootstrap_key.ts');
+      return createBootstrapKey(vault, app.caller('cli'), app.settings().home);
+    },
     async connect(url, key, timeout_ms) {
       const { KeyholdClient } = await import('../client/keyhold_client.ts');
       return new KeyholdClient({

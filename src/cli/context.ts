@@ -60,6 +60,8 @@ export interface CliContext {
     act: (vault: Vault) => Promise<Result>,
     promptPassphrase?: PromptSecret,
   ): Promise<Result>;
+  /** Creates the bootstrap API key of a vault that never had a key. Resolves with the path of its file, `undefined` otherwise. */
+  createBootstrapKey(vault: Vault): Promise<string | undefined>;
   /** The client of a server. Sends nothing before its first call. Rejects with VaultError for an invalid argument. */
   connect(url: URL, key: Secret, timeout_ms?: number): Promise<RemoteClient>;
   /** Requests with the credentials of an open local vault. */

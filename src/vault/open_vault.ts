@@ -34,8 +34,11 @@ import type { VerifyValues } from './uses/use.ts';
 import { ReferenceList } from './values/reference_list.ts';
 import { Vault } from './vault.ts';
 
-/** `if_new`: create a vault if neither file nor key exists; `yes`: if no vault exists, with an existing key; `no`: never. */
-export type CreatePolicy = 'if_new' | 'yes' | 'no';
+/**
+ * `if_new`: create a vault if neither file nor key exists; `yes`: if no vault exists, with an existing key; `no`: never.
+ * `accept_older`: never, and open a database that is older than the anchor, so that it can be verified and accepted.
+ */
+export type CreatePolicy = 'if_new' | 'yes' | 'no' | 'accept_older';
 
 export interface OpenVaultOptions {
   readonly store: StoreLocation;
@@ -71,6 +74,7 @@ export interface OpenVaultOptions {
 }
 
 interface OpenParts extends OpenVaultOptions {
+  readonly create: Exclude<CreatePolicy, 'accept_older'>;
   /** Whether other machines use the store too. */
   readonly is_remote: boolean;
 }
@@ -101,6 +105,7 @@ export async function openStoredVault(given: OpenVaultOptions): Promise<Vault> {
     const { random, services, now, anchor_path, quota = DEFAULT_QUOTA, isHostAllowed = () => false } = parts;
     const { references = ReferenceList.NONE, protects = false } = parts;
     anchor = anchor_path === undefined ? undefined : new AuditAnchor(anchor_path, keys.anchor_key, store);
+    if (is_remote && given.create !== 'accept_older') await anchor?.assertReached();
     const records = new RecordCodec(sodium, random, parts.cipher);
     const codec = new CredentialCodec(records);
     const sealing = { sodium, random, records, codec };
@@ -132,7 +137,8 @@ export async function openStoredVault(given: OpenVaultOptions): Promise<Vault> {
 }
 
 /** A database that other machines use too is empty by mistake more often than on purpose: only `yes` creates a vault in it. */
-function policyFor(create: CreatePolicy, is_remote: boolean): CreatePolicy {
+function policyFor(create: CreatePolicy, is_remote: boolean): OpenParts['create'] {
+  if (create === 'accept_older') return 'no';
   return is_remote && create === 'if_new' ? 'no' : create;
 }
 
@@ -159,7 +165,7 @@ function memoizePrompt(source: RootKeySource): RootKeySource {
 }
 
 /** Prepares the store of a new vault if the policy allows it and the key is available. */
-async function prepare({ root_key, create }: OpenVaultOptions, engine: StoreEngine): Promise<void> {
+async function prepare({ root_key, create }: OpenParts, engine: StoreEngine): Promise<void> {
   // In this order: a process that creates a vault creates the file before the key.
   const has_key = rootKeyFileExists(root_key) === true;
   if (engine.inspect() !== 'absent') return engine.assertPrivate();

@@ -111,7 +111,7 @@ describe('a callback', () => {
     expect(await errorOf(finish(late))).toMatchObject({ code: 'EXPIRED' });
     advance(60_000);
     const now = () => new Date(Date.now() + CONNECTION_AGE_MS + CONNECTION_KEPT_MS);
-    const other = await openTestVault(home, upstreamEnv(home), 'if_new', { now });
+    const other = await openTestVault(home, upstreamEnv(home), undefined, { now });
     expect(await readRowsOfKind(home, 'connection')).toHaveLength(2);
     await other.connections.start(person(), ACME, OIDC_REDIRECT_URI);
     await expect.poll(async () => (await readRowsOfKind(home, 'connection')).length).toBe(1);

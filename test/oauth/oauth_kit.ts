@@ -83,7 +83,7 @@ export async function openOAuthVault(
   const api = await startUpstream([API_HOST], handler);
   mkdirSync(join(home, 'services'), { recursive: true });
   writeFileSync(join(home, 'services', 'acme.json'), JSON.stringify(definition));
-  const opened = await openTestVault(home, upstreamEnv(home), 'if_new', options);
+  const opened = await openTestVault(home, upstreamEnv(home), undefined, options);
   const get = async () => {
     const { output } = await opened.calls.call(opened.caller(), {
       service_id: 'acme',

@@ -20,7 +20,7 @@ const LATE_MS = 400;
 async function open() {
   const home = temporaryFolder();
   const options = { given_test_delay_ms: DELAY_MS };
-  const opened = await openTestVault(home, upstreamEnv(home), 'if_new', options);
+  const opened = await openTestVault(home, upstreamEnv(home), undefined, options);
   const given = (fields: Record<string, string>) => ({
     service_id: 'postgresql',
     credentials: { host: '127.0.0.1', username: 'app', password: PASSWORD, database: 'postgres', ...fields },

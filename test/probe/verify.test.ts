@@ -38,7 +38,7 @@ async function open(handler: Handler = service): Promise<Setup> {
   const upstream = await startUpstream(['api.github.com', GITLAB_HOST, OTHER_HOST], handler);
   const home = temporaryFolder();
   const options = { given_test_delay_ms: DELAY_MS };
-  const opened = await openTestVault(home, upstreamEnv(home), 'if_new', options);
+  const opened = await openTestVault(home, upstreamEnv(home), undefined, options);
   return { ...opened, upstream, person: () => localCaller('cli', 'request') };
 }
 

@@ -2,13 +2,8 @@
 import { describe, expect, test } from 'vitest';
 import { STORE_BUSY_TIMEOUT_MS } from '../../src/contract/limits.ts';
 import { type InProcessServer, openInProcessServer } from '../kit/http/in_process_server.ts';
-import {
-  damageRecords,
-  digestState,
-  openTestDatabase,
-  readStoredRecords,
-  type TABLES,
-} from '../kit/vault/database.ts';
+import { damageRecords, digestState, openTestDatabase, readStoredRecords } from '../kit/vault/database.ts';
+import type { TABLES } from '../kit/vault/tables.ts';
 import { fixturesOf, memberOf, person } from './fixtures.ts';
 import { endOf, OPERATIONS } from './operations/operations.ts';
 

@@ -1,4 +1,7 @@
-/** `keyhold init`: creates the vault and prints its files. Never changes an existing vault. */
+/**
+ * `keyhold init`: creates the vault and prints its files. Never changes an existing vault. In a database it is the only command
+ * that creates one, and it also creates the bootstrap API key of the servers.
+ */
 import { Command } from 'commander';
 import { VaultError } from '../../contract/errors.ts';
 import { describeStore } from '../../io/store_location.ts';
@@ -23,17 +26,22 @@ export function initCommand(context: CliContext): Command {
 
 async function init(context: CliContext, { json }: Options): Promise<void> {
   assertLocal(context.env, 'init', 'A server creates its own vault when it starts.');
-  const publicKey = (vault: Vault) => vault.publicKey(context.caller());
+  const { store, root_key } = context.settings();
+  const describe = async (vault: Vault) => ({
+    public_key: await vault.publicKey(context.caller()),
+    // Also of a vault whose `init` was interrupted. A server with its own file creates the key when it starts.
+    api_key_file: store.kind === 'sqlite' ? undefined : await context.createBootstrapKey(vault),
+  });
   let created = false;
-  let public_key: string;
+  let described: Awaited<ReturnType<typeof describe>>;
   try {
-    public_key = await context.withVault('no', publicKey);
+    described = await context.withVault('no', describe);
   } catch (error) {
     if (!(error instanceof VaultError && error.reason === 'vault_missing')) throw error;
     created = true;
-    public_key = await context.withVault('yes', publicKey, promptNewPassphrase(context));
+    described = await context.withVault('yes', describe, promptNewPassphrase(context));
   }
-  const { store, root_key } = context.settings();
+  const { public_key, api_key_file } = described;
   if (json) {
     const { kind, ...where } = root_key;
     await printJson(context, {
@@ -41,6 +49,7 @@ async function init(context: CliContext, { json }: Options): Promise<void> {
       vault: describeStore(store),
       root_key: { source: kind, ...where },
       public_key,
+      ...(store.kind === 'sqlite' ? {} : { api_key_file: api_key_file ?? null }),
     });
     return;
   }
@@ -49,9 +58,23 @@ async function init(context: CliContext, { json }: Options): Promise<void> {
       ? `Created the vault: ${describeStore(store)}`
       : `The vault already exists and was not changed: ${describeStore(store)}`,
     ...rootKeyAdvice(root_key),
+    ...(store.kind === 'sqlite' ? [] : serverAdvice(root_key, api_key_file)),
     'Next: `keyhold install` connects an MCP client; `keyhold store SERVICE` stores a credential.',
   ];
   await print(context, lines);
+}
+
+function serverAdvice(root_key: Settings['root_key'], api_key_file: string | undefined): string[] {
+  return [
+    ...(api_key_file === undefined
+      ? []
+      : [
+          `The API key of the operator, for \`keyhold serve\`: ${api_key_file}. Store it elsewhere, then delete the file.`,
+        ]),
+    ...(root_key.kind === 'file'
+      ? ['Each machine that uses the database needs a copy of the root key file, with mode 600.']
+      : []),
+  ];
 }
 
 function rootKeyAdvice(root_key: Settings['root_key']): string[] {

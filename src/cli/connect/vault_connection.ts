@@ -9,9 +9,12 @@ import { assertNoProtection, type ProtectOption } from './protect_option.ts';
 import { type ConnectionOptions, readApiKey, type ServerOption, serverOption } from './server_option.ts';
 
 export interface VaultConnection {
-  /** Runs `act` with the vault. `new_or_existing` creates a missing local vault. */
+  /**
+   * Runs `act` with the vault. `new_or_existing` creates a missing local vault. `existing_or_older`: also a database that is
+   * older than the anchor.
+   */
   withVault<Result>(
-    which: 'existing' | 'new_or_existing',
+    which: 'existing' | 'existing_or_older' | 'new_or_existing',
     act: (vault: VaultClient) => Promise<Result>,
   ): Promise<Result>;
   /** Runs `act` with the existing local vault; absent for a server. */
@@ -44,10 +47,14 @@ async function localConnection(context: CliContext, write: ProtectOption): Promi
     passphrase ??= context.promptSecret(question);
     return passphrase;
   };
+  const policyFor = (which: Parameters<VaultConnection['withVault']>[0]) => {
+    if (which === 'existing_or_older') return 'accept_older';
+    return which === 'new_or_existing' ? createForWriting(context) : 'no';
+  };
   return {
     withVault: (which, act) =>
       context.withVault(
-        which === 'new_or_existing' ? createForWriting(context) : 'no',
+        policyFor(which),
         (vault) =>
           act(localClient(vault, () => context.caller(), context.calls(vault), context.tests(vault), write)),
         promptPassphrase,

@@ -1,7 +1,7 @@
 /**
- * The anchor: a file beside the root key with the last position and link of each audit chain and a MAC. A vault file that was
- * replaced as a whole by an older copy is consistent in itself; the anchor shows that this machine has seen a later state.
- * Written at most once a minute after writes, and when the vault is closed. It never moves back by itself.
+ * The anchor: a file beside the root key with the last position and link of each audit chain and a MAC. A vault file or
+ * database that was replaced as a whole by an older copy is consistent in itself; the anchor shows that this machine has seen a
+ * later state. Written at most once a minute after writes, and when the vault is closed. It never moves back by itself.
  */
 import { createHmac } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -11,9 +11,11 @@ import { VaultError } from '../../contract/errors.ts';
 import { constantTimeEqual } from '../../crypto/audit_chain.ts';
 import { replaceFile } from '../../io/atomic_file.ts';
 import { errnoOf } from '../../io/errno.ts';
-import type { Store } from '../../store/store.ts';
+import type { Store, StoredHead } from '../../store/store.ts';
 
 const WRITE_EVERY_MS = 60_000;
+/** Chains that are compared at the same time: over a network they share a round trip. */
+const COMPARED_AT_ONCE = 256;
 const FORMAT = 1;
 const Hex = z.string().regex(/^(?:[0-9a-f]{2})*$/);
 const AnchorFile = z.strictObject({
@@ -60,6 +62,24 @@ export class AuditAnchor {
     await this.#writeAfterCommits();
   }
 
+  /**
+   * Throws CORRUPT if the store is older than the anchor. A database that was restored from a backup, or whose standby lost
+   * writes, must not be written to: what was acknowledged since would be lost for good.
+   */
+  async assertReached(): Promise<void> {
+    const chains = this.#read();
+    if (chains === 'foreign' || (chains !== 'changed' && (await this.#isReached(chains)))) return;
+    const problem =
+      chains === 'changed'
+        ? 'The file keys/anchor was changed.'
+        : 'The database is older than the last state that keys/anchor recorded: writes that were confirmed are missing in it.';
+    throw new VaultError(
+      'CORRUPT',
+      `${problem} Connect to the newest copy of the database; if you restored this one on purpose, run \`keyhold audit verify --accept\`.`,
+      { reason: 'store_rolled_back' },
+    );
+  }
+
   /** The finding of the verification, if the vault is older than the anchor. Throws as `#read`. */
   async verify(): Promise<Pick<AuditFinding, 'kind' | 'message'> | undefined> {
     const chains = this.#read();
@@ -69,7 +89,7 @@ export class AuditAnchor {
     if (chains === 'changed')
       return { kind: 'vault_rolled_back', message: `The file keys/anchor was changed. ${accept}` };
     if (await this.#isReached(chains)) return undefined;
-    const message = `The vault file is older than the last state that keys/anchor recorded. ${accept}`;
+    const message = `The vault is older than the last state that keys/anchor recorded. ${accept}`;
     return { kind: 'vault_rolled_back', message };
   }
 
@@ -85,17 +105,31 @@ export class AuditAnchor {
     try {
       const chains = this.#read();
       if (chains === 'changed' || (chains !== 'foreign' && !(await this.#isReached(chains)))) return;
-      this.#write(await this.#store.auditHeads());
+      const heads = await this.#store.auditHeads();
+      if (!this.#isRecorded(heads)) this.#write(heads);
     } catch {
       // The folder of the key may be read-only, as in a container, and the anchor unreadable or of a later format.
     }
   }
 
+  /** Whether another process has recorded the same state or a later one since these heads were read. */
+  #isRecorded(heads: readonly StoredHead[]): boolean {
+    const chains = this.#read();
+    if (chains === 'foreign' || chains === 'changed') return chains === 'changed';
+    const recorded = new Map(chains.map(([organization, position]) => [organization, position]));
+    return heads.every(
+      ({ organization, position }) => (recorded.get(organization.toString('hex')) ?? 0) >= position,
+    );
+  }
+
   /** Whether the store has all entries that the anchor names. */
   async #isReached(chains: AnchorContent['chains']): Promise<boolean> {
-    for (const [organization, position, link] of chains) {
-      const [entry] = await this.#store.auditEntries(Buffer.from(organization, 'hex'), position, 1);
-      if (entry?.position !== position || entry.link.toString('hex') !== link) return false;
+    for (let at = 0; at < chains.length; at += COMPARED_AT_ONCE) {
+      const compared = chains.slice(at, at + COMPARED_AT_ONCE).map(async ([organization, position, link]) => {
+        const [entry] = await this.#store.auditEntries(Buffer.from(organization, 'hex'), position, 1);
+        return entry?.position === position && entry.link.toString('hex') === link;
+      });
+      if ((await Promise.all(compared)).includes(false)) return false;
     }
     return true;
   }

@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
+import { test_engine } from '../vault/database.ts';
 
 export const PROGRAM: string = fileURLToPath(new URL('../../../dist/keyhold.js', import.meta.url));
 
@@ -21,7 +22,8 @@ export interface RunOptions {
 
 /** Passes on PATH only, so that the developer's environment does not affect tests. */
 function environment(env: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
-  return { PATH: process.env.PATH, HOME: env.KEYHOLD_HOME ?? '/nonexistent', ...env };
+  const store = env.KEYHOLD_HOME === undefined ? {} : test_engine.settings(env.KEYHOLD_HOME);
+  return { PATH: process.env.PATH, HOME: env.KEYHOLD_HOME ?? '/nonexistent', ...store, ...env };
 }
 
 /** Starts the program and kills it when the test ends. */

@@ -6,6 +6,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { PassThrough } from 'node:stream';
+import { createBootstrapKey } from '../../../src/app/bootstrap_key.ts';
 import { listenForCallback } from '../../../src/app/cli_context.ts';
 import { compose } from '../../../src/app/compose.ts';
 import { allCommands } from '../../../src/cli/all_commands.ts';
@@ -14,6 +15,7 @@ import { runProgram } from '../../../src/cli/program.ts';
 import { promptSecret } from '../../../src/cli/terminal/prompt.ts';
 import { KeyholdClient } from '../../../src/client/keyhold_client.ts';
 import { removeFolder } from '../remove_folder.ts';
+import { test_engine } from '../vault/database.ts';
 
 export interface CliOptions {
   /** Added to KEYHOLD_HOME. */
@@ -122,7 +124,7 @@ function collector(terminal: boolean, take: (text: string) => void): NodeJS.Writ
 }
 
 function cliApp(home: string, streams: PlayedStreams, options: CliOptions): ProgramContext {
-  const env = { KEYHOLD_HOME: home, KEYHOLD_LOG: 'silent', ...options.env };
+  const env = { KEYHOLD_HOME: home, KEYHOLD_LOG: 'silent', ...test_engine.settings(home), ...options.env };
   const now = () => new Date();
   const prompt: ProgramContext['promptSecret'] = (question) => promptSecret(question, streams);
   const composition = compose({ env, promptSecret: prompt, now });
@@ -142,6 +144,7 @@ function cliApp(home: string, streams: PlayedStreams, options: CliOptions): Prog
     accessTokens: composition.accessTokens,
     valueProducer: composition.valueProducer,
     promptSecret: prompt,
+    createBootstrapKey: (vault) => createBootstrapKey(vault, composition.caller('cli'), home),
     async withVault(create, act, promptPassphrase = prompt) {
       const vault = await compose({ env, promptSecret: promptPassphrase, now }).openVault(create, 'cli');
       try {

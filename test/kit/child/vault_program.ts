@@ -75,6 +75,8 @@ const MIX_CONCURRENCY = 3;
 const { env, task, pid }: ProgramStart = JSON.parse(process.argv[2] ?? '{}');
 if (pid !== undefined) Object.defineProperty(process, 'pid', { value: pid });
 const composition = compose({ env, promptSecret: async () => undefined, now: () => new Date() });
+/** A remote engine needs the policy of `keyhold init`. */
+const create = env.KEYHOLD_STORE === undefined ? 'if_new' : 'yes';
 const newCaller = () => composition.caller('library');
 
 function writeLine(line: WriterLine | CallResult): void {
@@ -218,10 +220,10 @@ async function runTask(vault: Vault, writer: WriterTask): Promise<void> {
   );
 }
 
-if (task === undefined) await serveCalls(await composition.openVault('if_new', 'library'));
+if (task === undefined) await serveCalls(await composition.openVault(create, 'library'));
 else {
   try {
-    const vault = await composition.openVault('if_new', 'library');
+    const vault = await composition.openVault(create, 'library');
     await runTask(vault, task);
     await vault.close();
   } catch (error) {

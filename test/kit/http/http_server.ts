@@ -63,7 +63,7 @@ export async function startHttpServer(options: HttpServerOptions = {}): Promise<
   const { home, vault, calls, tests, connections, caller } = await openTestVault(
     options.home ?? temporaryFolder(),
     options.env,
-    'if_new',
+    undefined,
     options.vault_now === undefined ? {} : { now: options.vault_now },
   );
   const settings = options.settings ?? {};

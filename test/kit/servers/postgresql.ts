@@ -10,6 +10,8 @@ import { freePort } from './ports.ts';
 
 export interface PostgresqlServer {
   readonly port: number;
+  /** The folder of its files. */
+  readonly data: string;
   /** Runs statements as the owner of the server. */
   execute(statements: string, database?: string): Promise<void>;
   stop(): Promise<void>;
@@ -28,13 +30,17 @@ const binary_folder = existsSync(FOLDER)
       .find((folder) => existsSync(join(folder, 'initdb')))
   : undefined;
 
+/** The path of psql. */
+export const PSQL: string = join(binary_folder ?? '', 'psql');
+
 /** Whether the tests are skipped: never in CI. */
 export const NO_POSTGRESQL = binary_folder === undefined && process.env.CI === undefined;
 
-/** `rules`: lines of pg_hba.conf. */
+/** `rules`: lines of pg_hba.conf. `more_settings`: as `name=value`. */
 export async function startPostgresql(
   rules: readonly string[],
   certificate?: IssuedCertificate,
+  more_settings: readonly string[] = [],
 ): Promise<PostgresqlServer> {
   if (binary_folder === undefined) throw new Error('PostgreSQL is not installed: apt-get install postgresql');
   const ids = process.getuid?.() === 0 ? { uid: ORDINARY_USER_ID, gid: ORDINARY_USER_ID } : {};
@@ -70,6 +76,7 @@ export async function startPostgresql(
     'listen_addresses=127.0.0.1',
     `unix_socket_directories=${folder}`,
     ...tls,
+    ...more_settings,
   ];
   const server = spawn(
     join(binary_folder, 'postgres'),
@@ -85,7 +92,7 @@ export async function startPostgresql(
     await ended;
     removeFolder(folder);
   };
-  return { port, execute, stop };
+  return { port, data, execute, stop };
 }
 
 let databases = 0;

@@ -12,7 +12,9 @@ import {
   readerUnwrapKey,
   readSealedPart,
 } from '../../vectors/independent_reader.ts';
+import { postgresEngine } from './postgres_database.ts';
 import { sqliteEngine } from './sqlite_database.ts';
+import type { TABLES } from './tables.ts';
 
 export interface RecordRow {
   /** Creation order. */
@@ -60,8 +62,6 @@ export interface HeaderRow {
   readonly root_key_sealed: Buffer | null;
   readonly created_at: string;
 }
-
-export const TABLES = ['vault', 'wrapped_key', 'record', 'audit_entry', 'audit_chain'] as const;
 
 /**
  * The stored rows of one vault, which may be open. Each method is one transaction on a separate connection and
@@ -112,14 +112,21 @@ export interface TestDatabase {
 }
 
 export interface TestEngine {
+  /** Whether only `keyhold init` creates a vault in it. */
+  readonly is_remote: boolean;
   open(home: string): TestDatabase;
   /** Settings that make Keyhold store the vault of `home` in this engine. */
   settings(home: string): NodeJS.ProcessEnv;
   /** Copies the stored data of a closed vault; the files in its home are copied already. */
   copy(home: string, to_home: string): Promise<void>;
+  /** Ends the use of the stored data of the vaults in a folder that was removed. */
+  forget(folder: string): void;
 }
 
-const ENGINES: Readonly<Record<string, TestEngine>> = { sqlite: sqliteEngine };
+const ENGINES: Readonly<Record<string, TestEngine>> = {
+  sqlite: sqliteEngine,
+  postgres: postgresEngine,
+};
 
 function selectedEngine(): TestEngine {
   const name = process.env.KEYHOLD_TEST_STORE ?? 'sqlite';

@@ -22,10 +22,12 @@ const SNAPSHOT_EXPIRY_MS = 2;
 const POSITIONS_PER_CHAIN = 2 ** 32;
 
 export const sqliteEngine: TestEngine = {
+  is_remote: false,
   open: openSqliteDatabase,
   settings: () => ({}),
   // The database is a file in the home and was copied with it.
   copy: async () => undefined,
+  forget: () => undefined,
 };
 
 export function sqlitePath(home: string): string {

@@ -21,7 +21,10 @@ const GIVEN_TEST_DELAY_MS = 300;
 /** A new empty folder, removed when the test ends. */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'keyhold-test-'));
-  onTestFinished(() => removeFolder(folder));
+  onTestFinished(async () => {
+    await removeFolder(folder);
+    test_engine.forget(folder);
+  });
   return folder;
 }
 
@@ -32,6 +35,9 @@ export async function copyHome(home: string): Promise<string> {
   await test_engine.copy(home, copy);
   return copy;
 }
+
+/** A vault on a remote engine is created by `keyhold init` only, with this policy. */
+export const CREATE: CreatePolicy = test_engine.is_remote ? 'yes' : 'if_new';
 
 export interface TestVault {
   readonly home: string;
@@ -59,7 +65,7 @@ export async function approveDefinitions(vault: Vault): Promise<void> {
 export async function openTestVault(
   home: string = temporaryFolder(),
   env: NodeJS.ProcessEnv = {},
-  create: CreatePolicy = 'if_new',
+  create: CreatePolicy = CREATE,
   options: Partial<Pick<ComposeOptions, 'given_test_delay_ms' | 'now'>> = {},
 ): Promise<TestVault> {
   const composition = compose({

@@ -14,7 +14,7 @@ const CANARY = 'sk-canary-7f3a';
 async function tickingVault(): Promise<TestVault> {
   let minutes = 0;
   const now = () => new Date(Date.UTC(2026, 0, 1, 0, minutes++));
-  return openTestVault(temporaryFolder(), {}, 'if_new', { now });
+  return openTestVault(temporaryFolder(), {}, undefined, { now });
 }
 
 /**

@@ -11,9 +11,9 @@ import {
   openTestDatabase,
   readCredentialRows,
   readWrappedKeyRows,
-  TABLES,
   type WrappedKeyRow,
 } from '../../kit/vault/database.ts';
+import { TABLES } from '../../kit/vault/tables.ts';
 import { copyHome, openTestVault } from '../../kit/vault/temp_vault.ts';
 
 const DAMAGED = 'CORRUPT record_damaged';

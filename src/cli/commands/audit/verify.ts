@@ -30,7 +30,7 @@ export async function verifyAudit(context: CliContext, options: Options): Promis
   const progress = progressOn(context);
   let report: AuditReport;
   try {
-    report = await connection.withVault('existing', (vault) =>
+    report = await connection.withVault('existing_or_older', (vault) =>
       vault.verifyAudit({
         organization: options.org,
         ...(options.accept === undefined ? {} : { accept: options.accept }),

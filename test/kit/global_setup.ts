@@ -1,0 +1,31 @@
+/**
+ * Starts what a whole run shares: with KEYHOLD_TEST_STORE=postgres, the PostgreSQL server whose databases the vaults of the
+ * tests are in. It is stopped after the last test.
+ */
+import { NO_POSTGRESQL, type PostgresqlServer, startPostgresql } from './servers/postgresql.ts';
+import { VAULT_ROLE } from './vault/postgres_database.ts';
+
+/** A vault has two connections, and tests open many. Nothing has to survive a crash of the machine. */
+const SETTINGS = ['max_connections=400', 'full_page_writes=off', 'autovacuum=off', 'max_wal_size=1GB'];
+
+let server: PostgresqlServer | undefined;
+
+export async function setup(): Promise<void> {
+  if (process.env.KEYHOLD_TEST_STORE !== 'postgres') {
+    if (NO_POSTGRESQL)
+      console.warn('PostgreSQL is not installed, so the tests that need a server are skipped.');
+    return;
+  }
+  server = await startPostgresql(
+    ['local all all trust', 'host all all 127.0.0.1/32 trust'],
+    undefined,
+    SETTINGS,
+  );
+  await server.execute(`CREATE ROLE ${VAULT_ROLE} LOGIN`);
+  process.env.KEYHOLD_TEST_POSTGRES_PORT = String(server.port);
+  process.env.KEYHOLD_TEST_POSTGRES_DATA = server.data;
+}
+
+export async function teardown(): Promise<void> {
+  await server?.stop();
+}
