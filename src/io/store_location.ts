@@ -33,7 +33,7 @@ export interface PostgresLocation {
    * The password for a host, read again for each connection, so that a changed one needs no restart. `undefined`: none is set.
    * Throws INVALID_INPUT for a file that cannot be read or that others can read.
    */
-  readonly readPassword: (host: PostgresHost) => Secret | undefined;
+  readonly readPassword: (host: Pick<PostgresHost, 'host' | 'port'>) => Secret | undefined;
 }
 
 export type StoreLocation = SqliteLocation | PostgresLocation;

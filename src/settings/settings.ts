@@ -29,7 +29,10 @@ const Environment = z.object({
     .optional(),
   KEYHOLD_STORE: z
     .string()
-    .regex(/^sqlite:./, 'must be sqlite:PATH')
+    .refine(
+      (text) => /^sqlite:./.test(text) || isPostgresUri(text),
+      'must be sqlite:PATH or postgres://USER@HOST:PORT/DATABASE',
+    )
     .optional(),
   KEYHOLD_ROOT_KEY: z.string().optional(),
   KEYHOLD_CIPHER: z

@@ -1,5 +1,4 @@
 /** Selects the storage engine of a location. */
-import { VaultError } from '../contract/errors.ts';
 import type { PostgresLocation, StoreLocation } from '../io/store_location.ts';
 import type { StoreEngine } from './engine.ts';
 import { sqliteEngine } from './sqlite/engine.ts';
@@ -8,8 +7,27 @@ export function engineOf(location: StoreLocation): StoreEngine {
   return location.kind === 'sqlite' ? sqliteEngine(location.path) : postgresEngine(location);
 }
 
-function postgresEngine(_location: PostgresLocation): StoreEngine {
-  throw new VaultError('UNAVAILABLE', 'This version of Keyhold has no engine for PostgreSQL.', {
-    reason: 'driver_unusable',
-  });
+/** The files of the engine are loaded when it is opened: a vault in a file needs none of them. */
+function postgresEngine(location: PostgresLocation): StoreEngine {
+  return {
+    is_remote: true,
+    inspect: () => 'unknown',
+    assertPrivate: () => undefined,
+    assertDriverLoads: async () => void (await import('pg')),
+    prepare: () => undefined,
+    async inspectServer() {
+      const [{ inspectServer }, { optionsOf }] = await Promise.all([
+        import('./postgres/inspection.ts'),
+        import('./postgres/options.ts'),
+      ]);
+      return inspectServer(optionsOf(location));
+    },
+    async open(onCommit) {
+      const [{ openPostgres }, { optionsOf }] = await Promise.all([
+        import('./postgres/store.ts'),
+        import('./postgres/options.ts'),
+      ]);
+      return openPostgres(optionsOf(location), onCommit);
+    },
+  };
 }

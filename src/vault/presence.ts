@@ -1,6 +1,6 @@
 /** Detects a vault before it is opened. Never opens or creates anything. */
 import type { StoreLocation } from '../io/store_location.ts';
-import type { StorePresence } from '../store/engine.ts';
+import type { ServerFacts, StorePresence } from '../store/engine.ts';
 import { engineOf } from '../store/engines.ts';
 import { type RootKeySource, rootKeyFileExists } from './keys/root_key.ts';
 
@@ -23,4 +23,9 @@ export function detectVault(
   const { kind, path } = root_key;
   const key = kind === 'file' && path !== undefined && rootKeyFileExists({ kind, path }) === true;
   return { vault: engineOf(store).inspect(), key };
+}
+
+/** Connects to the database server; `undefined` for a vault in a file. Rejects with VaultError. */
+export async function inspectServer(store: StoreLocation): Promise<ServerFacts | undefined> {
+  return engineOf(store).inspectServer?.();
 }

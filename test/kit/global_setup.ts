@@ -16,6 +16,8 @@ export async function setup(): Promise<void> {
       console.warn('PostgreSQL is not installed, so the tests that need a server are skipped.');
     return;
   }
+  // Called for each project of the configuration.
+  if (process.env.KEYHOLD_TEST_POSTGRES_PORT !== undefined) return;
   server = await startPostgresql(
     ['local all all trust', 'host all all 127.0.0.1/32 trust'],
     undefined,

@@ -74,7 +74,15 @@ async function checkLocal(context: CliContext): Promise<Finding[]> {
   // Before this process opens the vault, so that it is not listed.
   if (store.kind === 'sqlite')
     findings.push(await catchError(context, 'processes', () => checkProcesses(store.path)));
+  let is_reachable = true;
+  if (store.kind === 'postgres') {
+    const { checkDatabase } = await import('./database.ts');
+    const found = await checkDatabase(context, store);
+    findings.push(...found);
+    is_reachable = found.every(({ check, state }) => check !== 'connection' || state !== 'fail');
+  }
   const services = await checkServices(context);
+  if (!is_reachable) return [...findings, services];
   try {
     return [...findings, services, ...(await checkVault(context, services.state === 'ok'))];
   } catch (error) {
