@@ -122,6 +122,7 @@ export async function runServer(options: ServeOptions): Promise<void> {
 }
 
 /** Reports where the bootstrap key is if this start created it. */
+/** In a database, `keyhold init` creates it: several servers would leave the operator to find out which one has the file. */
 async function createFirstKey({
   app,
   vault,
@@ -134,12 +135,13 @@ async function createFirstKey({
   readonly home: string;
   readonly log: Logger;
 }): Promise<void> {
+  const { log: level, store } = app.settings();
+  if (store.kind !== 'sqlite') return;
   const path = await createBootstrapKey(vault, app.caller('rest'), home);
   if (path === undefined) return;
   const sharing =
     'Credentials belong to a user: a key of another user sees none of them, and all keys of one user share them.';
   log.info({ path }, `created the bootstrap API key; it is in this file. ${sharing}`);
-  const { log: level } = app.settings();
   if (level !== 'info' && level !== 'debug')
     printNotice(
       `Created the bootstrap API key: ${path}. To make others, run keyhold keys create. ${sharing}`,

@@ -127,6 +127,7 @@ describe('the tree of files', () => {
         "src/probe/ssh/private_key.ts",
         "src/rest/superai/credentials.ts",
         "src/settings/notify.ts",
+        "src/store/postgres/options.ts",
         "src/use/call/request/templates.ts",
         "src/use/run/environment.ts",
         "src/use/signers/aws_sigv4.ts",

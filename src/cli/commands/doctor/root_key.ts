@@ -16,7 +16,7 @@ export function checkRootKey(context: CliContext): Finding {
   const { root_key } = context.settings();
   switch (root_key.kind) {
     case 'file':
-      return checkFile(root_key.path, mayVaultExist(context));
+      return checkFile(root_key.path, mayVaultExist(context), context.settings().store.kind !== 'sqlite');
     case 'env':
       if (context.env[root_key.name])
         return ok(CHECK, 'It is in the environment variable that KEYHOLD_ROOT_KEY names.');
@@ -38,9 +38,16 @@ export function checkRootKey(context: CliContext): Finding {
   }
 }
 
-function checkFile(path: string, has_vault: boolean): Finding {
+/** `is_remote`: whether the vault exists is not known. */
+function checkFile(path: string, has_vault: boolean, is_remote: boolean): Finding {
   const found = statSync(path, { throwIfNoEntry: false });
   if (found === undefined) {
+    if (is_remote)
+      return warn(
+        CHECK,
+        `It is not at ${path}.`,
+        'For a new vault, `keyhold init` creates it; for an existing one, copy the key file of another machine to this path, with mode 600.',
+      );
     if (!has_vault) return ok(CHECK, 'Not created yet; it is created with the vault.');
     return fail(
       CHECK,
