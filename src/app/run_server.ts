@@ -122,7 +122,6 @@ export async function runServer(options: ServeOptions): Promise<void> {
 }
 
 /** Reports where the bootstrap key is if this start created it. */
-/** In a database, `keyhold init` creates it: several servers would leave the operator to find out which one has the file. */
 async function createFirstKey({
   app,
   vault,
@@ -136,6 +135,7 @@ async function createFirstKey({
   readonly log: Logger;
 }): Promise<void> {
   const { log: level, store } = app.settings();
+  // In a database, `keyhold init` creates it: with several servers, the operator could not know which one has the file.
   if (store.kind !== 'sqlite') return;
   const path = await createBootstrapKey(vault, app.caller('rest'), home);
   if (path === undefined) return;
