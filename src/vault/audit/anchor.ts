@@ -64,18 +64,20 @@ export class AuditAnchor {
 
   /**
    * Throws CORRUPT if the store is older than the anchor. A database that was restored from a backup, or whose standby lost
-   * writes, must not be written to: what was acknowledged since would be lost for good.
+   * writes, must not be written to: what was acknowledged since would be lost for good. An anchor that cannot be read or was
+   * changed shows no rollback; the verification reports it.
    */
   async assertReached(): Promise<void> {
-    const chains = this.#read();
-    if (chains === 'foreign' || (chains !== 'changed' && (await this.#isReached(chains)))) return;
-    const problem =
-      chains === 'changed'
-        ? 'The file keys/anchor was changed.'
-        : 'The database is older than the last state that keys/anchor recorded: writes that were confirmed are missing in it.';
+    let chains: Read;
+    try {
+      chains = this.#read();
+    } catch {
+      return;
+    }
+    if (chains === 'foreign' || chains === 'changed' || (await this.#isReached(chains))) return;
     throw new VaultError(
       'CORRUPT',
-      `${problem} Connect to the newest copy of the database; if you restored this one on purpose, run \`keyhold audit verify --accept\`.`,
+      'The database is older than the last state that keys/anchor recorded: writes that were confirmed are missing in it. Connect to the newest copy of the database; if you restored this one on purpose, run `keyhold audit verify --accept`.',
       { reason: 'store_rolled_back' },
     );
   }
