@@ -96,7 +96,7 @@ export function compose(options: ComposeOptions): App {
     settings,
     caller,
     async openVault(create, edge, onCommit) {
-      const { home, store, root_key, services_folder, cipher, protects } = settings();
+      const { home, store, root_key, key_cache_ms, services_folder, cipher, protects } = settings();
       // Loaded late: the first responses of an MCP server need none of it.
       const [{ ServiceCatalogue }, { openStoredVault }, { allowedReferences }, rootKey] = await Promise.all([
         import('../services/catalogue.ts'),
@@ -104,7 +104,7 @@ export function compose(options: ComposeOptions): App {
         import('./references.ts'),
         import('./keys/compose_root_key.ts'),
       ]);
-      const given = { services_folder, cipher, protects, quota, now, onCommit };
+      const given = { key_cache_ms, services_folder, cipher, protects, quota, now, onCommit };
       const vault: Vault = await openStoredVault({
         ...given,
         store,

@@ -14,6 +14,8 @@ export interface Settings {
   readonly home: string;
   readonly store: StoreLocation;
   readonly root_key: RootKeySetting;
+  /** How long unwrapped keys are used without the key service of the root key. */
+  readonly key_cache_ms: number;
   /** Folder of the custom service definitions. */
   readonly services_folder: string;
   readonly cipher: 'aes-256-gcm' | 'xchacha20-poly1305';
@@ -21,6 +23,10 @@ export interface Settings {
   readonly protects: boolean;
   readonly log: LogLevel;
 }
+
+const KEY_CACHE_MINUTES = 60;
+const KEY_CACHE_MAX_MINUTES = 1440;
+const KEY_CACHE_RULE = `must be a number of minutes from 1 to ${KEY_CACHE_MAX_MINUTES}`;
 
 const Environment = z.object({
   KEYHOLD_HOME: z
@@ -35,6 +41,12 @@ const Environment = z.object({
     )
     .optional(),
   KEYHOLD_ROOT_KEY: z.string().optional(),
+  KEYHOLD_KEY_CACHE_MINUTES: z
+    .string()
+    .regex(/^[1-9]\d{0,3}$/, KEY_CACHE_RULE)
+    .transform(Number)
+    .refine((minutes) => minutes <= KEY_CACHE_MAX_MINUTES, KEY_CACHE_RULE)
+    .optional(),
   KEYHOLD_CIPHER: z
     .enum(['aes-256-gcm', 'xchacha20-poly1305'], 'must be aes-256-gcm or xchacha20-poly1305')
     .optional(),
@@ -44,13 +56,15 @@ const Environment = z.object({
 
 /** Throws INVALID_INPUT, reason `setting_invalid`, for the first invalid setting. */
 export function parseSettings(env: NodeJS.ProcessEnv): Settings {
+  const parsed = parseEnvironment(Environment, env);
   const { KEYHOLD_HOME, KEYHOLD_STORE, KEYHOLD_ROOT_KEY, KEYHOLD_CIPHER, KEYHOLD_PROTECT, KEYHOLD_LOG } =
-    parseEnvironment(Environment, env);
+    parsed;
   const home = KEYHOLD_HOME === undefined ? dataFolder(env) : absolutePath('KEYHOLD_HOME', KEYHOLD_HOME, env);
   return {
     home,
     store: storeLocation(KEYHOLD_STORE ?? `sqlite:${join(home, 'data', 'vault.db')}`, home, env),
     root_key: rootKey(KEYHOLD_ROOT_KEY ?? `file:${join(home, 'keys', 'root.key')}`, home, env),
+    key_cache_ms: (parsed.KEYHOLD_KEY_CACHE_MINUTES ?? KEY_CACHE_MINUTES) * 60_000,
     services_folder: join(home, 'services'),
     cipher: KEYHOLD_CIPHER ?? 'aes-256-gcm',
     protects: KEYHOLD_PROTECT === 'on',

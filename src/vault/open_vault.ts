@@ -24,10 +24,12 @@ import {
   assertRootKeyUsable,
   createRootKey,
   discardRootKey,
+  isExternal,
   openRootKey,
   type RootKeySource,
   rootKeyFileExists,
 } from './keys/root_key.ts';
+import { RootKeyLease } from './keys/root_key_lease.ts';
 import { Revocations, type RevokeTokens } from './oauth/revocations.ts';
 import { RecordCodec } from './records/record_codec.ts';
 import type { VerifyValues } from './uses/use.ts';
@@ -43,6 +45,8 @@ export type CreatePolicy = 'if_new' | 'yes' | 'no' | 'accept_older';
 export interface OpenVaultOptions {
   readonly store: StoreLocation;
   readonly root_key: RootKeySource;
+  /** How long unwrapped keys are used without the key service of the root key. Default: without a limit. */
+  readonly key_cache_ms?: number | undefined;
   /** The path of the anchor file. */
   readonly anchor_path?: string | undefined;
   readonly create: CreatePolicy;
@@ -100,6 +104,7 @@ export async function openStoredVault(given: OpenVaultOptions): Promise<Vault> {
     const audit_log = new AuditLog(store, sodium, parts.random, parts.cipher);
     const root_key = await unlock(parts, store, audit_log);
     const keys = await Keyring.open(store, sodium, root_key);
+    limitKeys(keys, parts, store);
     const keyring = await keys.organization(parts.caller.organization);
     if (keyring === undefined) throw keyMissing();
     const { random, services, now, anchor_path, quota = DEFAULT_QUOTA, isHostAllowed = () => false } = parts;
@@ -134,6 +139,17 @@ export async function openStoredVault(given: OpenVaultOptions): Promise<Vault> {
     await store.close();
     throw error;
   }
+}
+
+/** Reads the header each time: another node may have rotated the root key. */
+function limitKeys(keys: Keyring, { root_key, key_cache_ms }: OpenVaultOptions, store: Store): void {
+  if (key_cache_ms === undefined || !isExternal(root_key) || root_key.kind === 'keychain') return;
+  const read = async () => {
+    const header = await store.header();
+    if (header === undefined) throw keyMissing();
+    return openRootKey(root_key, header);
+  };
+  keys.limitBy(new RootKeyLease({ read, limit_ms: key_cache_ms }));
 }
 
 /** A database that other machines use too is empty by mistake more often than on purpose: only `yes` creates a vault in it. */

@@ -18,6 +18,7 @@ import { type BoxKeyPair, boxKeyPair } from '../../crypto/sealed_box.ts';
 import type { LoadedSodium } from '../../crypto/sodium.ts';
 import { BoundedMap } from '../../io/bounded_map.ts';
 import type { Store, WrappedKey } from '../../store/store.ts';
+import type { RootKeyLease } from './root_key_lease.ts';
 
 /** The owner of the vault key in the table of wrapped keys. */
 const VAULT_OWNER: Buffer = Buffer.alloc(16);
@@ -41,6 +42,8 @@ export class Keyring {
   readonly #vault: VaultKeys;
   readonly #by_name = new BoundedMap<string, OrganizationKeyring>(KEYRINGS_CACHED_MAX);
   readonly #by_id = new BoundedMap<string, OrganizationKeyring>(KEYRINGS_CACHED_MAX);
+
+  #lease: RootKeyLease | undefined;
 
   private constructor(store: Store, sodium: LoadedSodium, root_key: Buffer, vault: VaultKeys) {
     this.#store = store;
@@ -72,6 +75,11 @@ export class Keyring {
     return new Keyring(store, sodium, root_key, deriveVaultKeys(vault_key));
   }
 
+  /** Limits how long the keys are used without the source of the root key. */
+  limitBy(lease: RootKeyLease): void {
+    this.#lease = lease;
+  }
+
   get anchor_key(): Buffer {
     return this.#vault.anchor;
   }
@@ -83,6 +91,7 @@ export class Keyring {
   /** The keys of an organization; `undefined` for an unknown one. */
   async organization(name: string): Promise<OrganizationKeyring | undefined> {
     const known = this.#by_name.get(name);
+    if (this.#lease !== undefined) await this.#lease.checkCached();
     if (known !== undefined) return known;
     const keyring = await this.organizationOf(this.#blindIndex(name));
     if (keyring !== undefined) this.#by_name.set(name, keyring);
@@ -93,7 +102,9 @@ export class Keyring {
   async organizationOf(id: Buffer): Promise<OrganizationKeyring | undefined> {
     const key = id.toString('latin1');
     const known = this.#by_id.get(key);
+    if (this.#lease !== undefined) await this.#lease.checkCached();
     if (known !== undefined) return known;
+    await this.#lease?.checkUncached();
     const wrapped = id.equals(VAULT_OWNER) ? undefined : await this.#store.wrappedKey(id);
     if (wrapped === undefined) return undefined;
     const keyring = this.#unwrap(wrapped);

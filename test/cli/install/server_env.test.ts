@@ -70,6 +70,18 @@ describe('serverEnv', () => {
     expect(JSON.stringify(result)).not.toContain('canary-key');
   });
 
+  test('the entry for a keychain or a key service selects the source and contains no token', () => {
+    expect(envFor({ KEYHOLD_ROOT_KEY: 'keychain' })).toMatchObject({
+      env: { KEYHOLD_ROOT_KEY: 'keychain' },
+      notes: [],
+    });
+    const KEYHOLD_ROOT_KEY = 'transit:https://bao.internal:8200/transit/keyhold';
+    const result = envFor({ KEYHOLD_ROOT_KEY, KEYHOLD_TRANSIT_TOKEN: 'canary-token' });
+    expect(result.env).toMatchObject({ KEYHOLD_ROOT_KEY });
+    expect(result.notes.join()).toContain('no access to the key service');
+    expect(JSON.stringify(result)).not.toContain('canary-token');
+  });
+
   test.each([
     { KEYHOLD_ROOT_KEY: 'passphrase', KEYHOLD_PASSPHRASE: 'canary' },
     { KEYHOLD_ROOT_KEY: 'env:MY_KEY', MY_KEY: 'canary' },
@@ -92,7 +104,7 @@ describe('serverEnv', () => {
     ['file:'],
     ['aGVsbG8gaGVsbG8gaGVsbG8gaGVsbG8gaGVsbG8gaGU='],
     ['passphrase:canary'],
-    ['keychain'],
+    ['keychain:'],
     ['keychain=canary'],
   ])('a root key setting that the server would refuse or that could be a key is refused: %s', (setting) => {
     const { code, message } = refusal(() => envFor({ KEYHOLD_ROOT_KEY: setting }));
