@@ -104,7 +104,7 @@ describe('serverEnv', () => {
     ['file:'],
     ['aGVsbG8gaGVsbG8gaGVsbG8gaGVsbG8gaGVsbG8gaGU='],
     ['passphrase:canary'],
-    ['keychain:'],
+    ['keychain:can/ary'],
     ['keychain=canary'],
   ])('a root key setting that the server would refuse or that could be a key is refused: %s', (setting) => {
     const { code, message } = refusal(() => envFor({ KEYHOLD_ROOT_KEY: setting }));
