@@ -24,8 +24,27 @@ const LONG_TESTS = [
 ];
 const has_long_tests = !IS_QUICK || process.env.npm_lifecycle_event !== 'test';
 
+/** With KEYHOLD_TEST_STORE=postgres, the tests of the vault run again, but for these. */
+const IS_POSTGRES = process.env.KEYHOLD_TEST_STORE === 'postgres';
+const SQLITE_ONLY_TESTS = [
+  // Moves and replaces the vault file; test/cli/database.test.ts has the same for a database.
+  'test/vault/audit/anchor.test.ts',
+  // Vaults that their first use creates, which a database never gets, and modes of files.
+  'test/vault/keys/{key_file,root_key}.test.ts',
+  // States of the vault file.
+  'test/vault/open/*.test.ts',
+  // Programs that create the vault, and the writers' queue of the vault file.
+  'test/vault/processes/{clock_step,process_end}.test.ts',
+];
+
 const TESTS_THAT_SHARE_A_PROCESS = SHARED_PROCESS_FOLDERS.map((folder) => `${folder}/**/*.test.ts`);
-const excluded = ['test/interop/**', 'node_modules/**', ...(has_long_tests ? [] : LONG_TESTS)];
+const included = IS_POSTGRES ? ['test/vault/**/*.test.ts'] : ['test/**/*.test.ts'];
+const excluded = [
+  'test/interop/**',
+  'node_modules/**',
+  ...(has_long_tests ? [] : LONG_TESTS),
+  ...(IS_POSTGRES ? SQLITE_ONLY_TESTS : []),
+];
 
 export default defineConfig({
   test: {
@@ -40,7 +59,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'own process',
-          include: ['test/**/*.test.ts'],
+          include: included,
           exclude: [...excluded, ...TESTS_THAT_SHARE_A_PROCESS],
         },
       },
@@ -49,7 +68,7 @@ export default defineConfig({
         test: {
           name: 'shared process',
           isolate: false,
-          include: TESTS_THAT_SHARE_A_PROCESS,
+          include: IS_POSTGRES ? [] : TESTS_THAT_SHARE_A_PROCESS,
           exclude: excluded,
         },
       },

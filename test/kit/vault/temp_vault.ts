@@ -36,8 +36,14 @@ export async function copyHome(home: string): Promise<string> {
   return copy;
 }
 
-/** A vault on a remote engine is created by `keyhold init` only, with this policy. */
-export const CREATE: CreatePolicy = test_engine.is_remote ? 'yes' : 'if_new';
+/**
+ * A vault on a remote engine is created with the policy of `keyhold init` only, and one that a test has changed is opened as
+ * `keyhold audit verify` does: others refuse a database that is older than the anchor.
+ */
+export function createPolicy(home: string): CreatePolicy {
+  if (!test_engine.is_remote) return 'if_new';
+  return test_engine.open(home).exists() ? 'accept_older' : 'yes';
+}
 
 export interface TestVault {
   readonly home: string;
@@ -65,7 +71,7 @@ export async function approveDefinitions(vault: Vault): Promise<void> {
 export async function openTestVault(
   home: string = temporaryFolder(),
   env: NodeJS.ProcessEnv = {},
-  create: CreatePolicy = CREATE,
+  create: CreatePolicy = createPolicy(home),
   options: Partial<Pick<ComposeOptions, 'given_test_delay_ms' | 'now'>> = {},
 ): Promise<TestVault> {
   const composition = compose({

@@ -10,7 +10,7 @@ import type { Tests } from '../../../src/contract/use/test.ts';
 import { newRequestId } from '../../../src/crypto/request_id.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
 import { test_engine } from './database.ts';
-import { approveDefinitions, CREATE, temporaryFolder } from './temp_vault.ts';
+import { approveDefinitions, createPolicy, temporaryFolder } from './temp_vault.ts';
 
 /** A clock that only moves when a test advances it. */
 export class Clock {
@@ -106,7 +106,7 @@ export async function openTenants(
     given_test_delay_ms: 300,
     now: () => clock.now(),
   });
-  const vault = await composition.openVault(CREATE, 'library');
+  const vault = await composition.openVault(createPolicy(home), 'library');
   onTestFinished(() => vault.close());
   onTestFinished(() => composition.closeEgress());
   await approveDefinitions(vault);

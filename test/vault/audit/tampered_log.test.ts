@@ -15,6 +15,7 @@ import {
   readCredentialRows,
   replaceAuditEntries,
   replaceRecords,
+  test_engine,
 } from '../../kit/vault/database.ts';
 import { copyHome, openTestVault, type TestVault } from '../../kit/vault/temp_vault.ts';
 
@@ -96,26 +97,30 @@ describe('a flipped bit in the audit log', { timeout: PROPERTY_TIMEOUT_MS }, () 
     },
   );
 
-  test('verification finds a flipped bit where an entry before the last one would have its head MAC', async () => {
-    const opened = await openTestVault(await fiveEntries());
-    const rows = await readAuditEntryRows(opened.home);
-    for (const [at, row] of rows.slice(0, 4).entries()) {
-      for (const bit of bitsToFlip(32)) {
-        await replaceAuditEntries(
-          opened.home,
-          rows.with(at, { ...row, head_mac: flipBit(row.head_mac, bit) }),
-        );
-        expect([at, bit, await verified(opened)]).toEqual([at, bit, [['entry_changed', at + 1]]]);
+  // In PostgreSQL, the head MAC is in the row of the chain.
+  test.skipIf(test_engine.is_remote)(
+    'verification finds a flipped bit where an entry before the last one would have its head MAC',
+    async () => {
+      const opened = await openTestVault(await fiveEntries());
+      const rows = await readAuditEntryRows(opened.home);
+      for (const [at, row] of rows.slice(0, 4).entries()) {
+        for (const bit of bitsToFlip(32)) {
+          await replaceAuditEntries(
+            opened.home,
+            rows.with(at, { ...row, head_mac: flipBit(row.head_mac, bit) }),
+          );
+          expect([at, bit, await verified(opened)]).toEqual([at, bit, [['entry_changed', at + 1]]]);
+        }
       }
-    }
-    // Another length is a change too.
-    for (const head_mac of [Buffer.alloc(0), Buffer.alloc(33)]) {
-      await replaceAuditEntries(opened.home, rows.with(0, { ...(rows[0] ?? lastOf(rows)), head_mac }));
-      expect(await verified(opened)).toEqual([['entry_changed', 1]]);
-    }
-    await replaceAuditEntries(opened.home, rows);
-    expect(await verified(opened)).toEqual([]);
-  });
+      // Another length is a change too.
+      for (const head_mac of [Buffer.alloc(0), Buffer.alloc(33)]) {
+        await replaceAuditEntries(opened.home, rows.with(0, { ...(rows[0] ?? lastOf(rows)), head_mac }));
+        expect(await verified(opened)).toEqual([['entry_changed', 1]]);
+      }
+      await replaceAuditEntries(opened.home, rows);
+      expect(await verified(opened)).toEqual([]);
+    },
+  );
 
   test('verification finds a flipped bit in any byte of the head MAC, and writes are refused', async () => {
     const home = await fiveEntries();
@@ -141,7 +146,7 @@ describe('a flipped bit in the audit log', { timeout: PROPERTY_TIMEOUT_MS }, () 
     expect(await outcomeOf(vault.listAudit(caller()))).toBe('CORRUPT record_damaged');
   });
 
-  test.each([-1, 2, 2 ** 32])(
+  test.each([-1, 2, test_engine.is_remote ? 2 ** 31 - 1 : 2 ** 32])(
     'verification finds key version %d of an audit entry, and the audit list is refused',
     async (key_version) => {
       const home = await fiveEntries();
@@ -326,17 +331,21 @@ describe('a changed audit log', () => {
     },
   );
 
-  test('the next write finds an audit entry that was deleted while the vault is open', async () => {
-    const opened = await openTestVault(await fiveEntries());
-    await opened.vault.store(opened.caller(), {
-      ...LINEAR,
-      credential_type: 'bearer',
-      credential_value: 'next',
-    });
-    await replaceAuditEntries(opened.home, (await readAuditEntryRows(opened.home)).slice(0, -1));
-    await expectWritesRefused(opened);
-    expect(await verified(opened)).toContainEqual(['log_truncated', 5]);
-  });
+  // A store of PostgreSQL refuses a database that has lost an entry which it confirmed, before it reads the log.
+  test.skipIf(test_engine.is_remote)(
+    'the next write finds an audit entry that was deleted while the vault is open',
+    async () => {
+      const opened = await openTestVault(await fiveEntries());
+      await opened.vault.store(opened.caller(), {
+        ...LINEAR,
+        credential_type: 'bearer',
+        credential_value: 'next',
+      });
+      await replaceAuditEntries(opened.home, (await readAuditEntryRows(opened.home)).slice(0, -1));
+      await expectWritesRefused(opened);
+      expect(await verified(opened)).toContainEqual(['log_truncated', 5]);
+    },
+  );
 
   test('the next write finds an audit entry that was added while the vault is open', async () => {
     const opened = await openTestVault(await fiveEntries());

@@ -15,7 +15,7 @@ import {
   replaceRecords,
   test_engine,
 } from '../../kit/vault/database.ts';
-import { CREATE, temporaryFolder } from '../../kit/vault/temp_vault.ts';
+import { createPolicy, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 import { openTenants } from '../../kit/vault/tenants.ts';
 
 const STORE = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' } as const;
@@ -27,7 +27,7 @@ async function openWithQuota(home: string, quota: QuotaLimits) {
     now: () => new Date(),
     quota,
   });
-  const vault = await composition.openVault(CREATE, 'library');
+  const vault = await composition.openVault(createPolicy(home), 'library');
   onTestFinished(() => vault.close());
   return { vault, caller: () => composition.caller('library') };
 }

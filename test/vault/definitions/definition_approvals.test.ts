@@ -7,7 +7,7 @@ import type { Vault } from '../../../src/vault/vault.ts';
 import { errorOf } from '../../kit/outcome.ts';
 import { INTRANET } from '../../kit/vault/custom_service.ts';
 import { test_engine } from '../../kit/vault/database.ts';
-import { CREATE, openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
+import { createPolicy, openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 const SERVICE = { service_id: 'intranet' };
 const VALUE = { credential_type: 'bearer', credential_value: 'tok-0123456789' } as const;
@@ -25,7 +25,7 @@ async function openAgain(home: string): Promise<Vault> {
     promptSecret: async () => undefined,
     now: () => new Date(),
   });
-  const vault = await composition.openVault(CREATE, 'library');
+  const vault = await composition.openVault(createPolicy(home), 'library');
   onTestFinished(() => vault.close());
   return vault;
 }

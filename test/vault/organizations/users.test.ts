@@ -162,6 +162,7 @@ describe('removing a user', () => {
       }
     };
     const creating = callers.map(createAll);
+    await expect.poll(() => made.length, { interval: 1 }).toBeGreaterThan(0);
     await vault.users.remove(admin, 'eve');
     is_removed = true;
     await Promise.all(creating);

@@ -1,8 +1,10 @@
 /** Several processes that write to one vault concurrently: no write is lost, and each process makes progress. */
+
 import { describe, expect, test } from 'vitest';
 import type { Vault } from '../../../src/vault/vault.ts';
 import { useVaultProcesses, type WriterProcess } from '../../kit/child/vault_process.ts';
 import { runSize } from '../../kit/run_size.ts';
+import { test_engine } from '../../kit/vault/database.ts';
 import { revealCredentials } from '../../kit/vault/revealed_values.ts';
 import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
@@ -52,18 +54,23 @@ describe('four processes that write to one vault continuously', () => {
     expect(await expectSound(vault, caller())).toBe(1 + total);
   });
 
-  test('four processes get equal shares even with the same process id', {
-    timeout: 60_000,
-  }, async () => {
-    // The first process of every container has the same id.
-    const { home } = await openTestVault();
-    const together = ['a', 'b', 'c', 'd'].map((name) =>
-      writers.startWriter(home, { task: 'flood', name, for_ms: 3_000 }, 7),
-    );
-    const counts = (await runTogether(together)).map(({ writes }) => writes);
-    console.log(`commits of four processes with one number in 3 s: ${counts.join(', ')}`);
-    expect(smallestShare(counts)).toBeGreaterThan(0.1);
-  });
+  // PostgreSQL has no queue that is fair within a few seconds: a row lock goes to any of those that wait.
+  test.skipIf(test_engine.is_remote)(
+    'four processes get equal shares even with the same process id',
+    {
+      timeout: 60_000,
+    },
+    async () => {
+      // The first process of every container has the same id.
+      const { home } = await openTestVault();
+      const together = ['a', 'b', 'c', 'd'].map((name) =>
+        writers.startWriter(home, { task: 'flood', name, for_ms: 3_000 }, 7),
+      );
+      const counts = (await runTogether(together)).map(({ writes }) => writes);
+      console.log(`commits of four processes with one number in 3 s: ${counts.join(', ')}`);
+      expect(smallestShare(counts)).toBeGreaterThan(0.1);
+    },
+  );
 });
 
 describe('two processes that update different fields of one credential', () => {

@@ -103,7 +103,7 @@ test(`${KILLS} writers killed at random lose no acknowledged write`, {
   });
   await vault.update(last, { service_id: 'api_credential', name: 'shared-0', credentials: values });
 
-  expect(await vault.health()).toMatchObject({ ok: true, detail: 'every page is sound' });
+  expect(await vault.health()).toMatchObject({ ok: true, detail: expect.stringMatching(/^every/) });
   const report = await vault.verifyAudit(caller());
   expect(report.findings).toEqual([]);
 

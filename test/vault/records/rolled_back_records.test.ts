@@ -161,7 +161,9 @@ describe('a restored record that was deleted', () => {
       await store(made, 'new');
     });
     const successor = only(await readCredentialRows(home));
-    await expect(replaceRecords(home, [{ ...only(rows), seq: successor.seq + 1 }])).rejects.toThrow('UNIQUE');
+    await expect(replaceRecords(home, [{ ...only(rows), seq: successor.seq + 1 }])).rejects.toThrow(
+      /unique/i,
+    );
     await replaceRecords(home, rows, [successor.seq]);
     const found = await findings(await openTestVault(home));
     expect(found).toContainEqual(['record_rolled_back', credential_id]);

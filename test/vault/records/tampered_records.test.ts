@@ -13,6 +13,7 @@ import {
   readAuditEntryRows,
   readCredentialRows,
   replaceRecords,
+  test_engine,
 } from '../../kit/vault/database.ts';
 import { copyHome, openTestVault, type TestVault } from '../../kit/vault/temp_vault.ts';
 
@@ -171,8 +172,16 @@ const HOSTILE: readonly (readonly [string, (row: RecordRow) => Partial<RecordRow
   ['a newer format', () => ({ sealed_meta: Buffer.of(2, 1, 0) }), NEWER],
 ];
 
+/** PostgreSQL cannot store these, and a write there replaces and deletes no row whose revision is not positive. */
+const SQLITE_ONLY = [
+  'a key version past what the format holds',
+  'a longer kind',
+  'revision 0',
+  'a negative revision',
+];
+
 describe('a record with a changed column', () => {
-  test.each(HOSTILE)(
+  test.each(HOSTILE.filter(([what]) => !(test_engine.is_remote && SQLITE_ONLY.includes(what))))(
     'a record with %s fails for status and update, is found by verification, and can be deleted unless it has a newer format',
     async (_, change, expected) => {
       const { home, b } = await twoCredentials();

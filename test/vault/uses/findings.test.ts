@@ -5,7 +5,7 @@ import { IS_QUICK } from '../../kit/run_size.ts';
 import { respondJson } from '../../kit/upstream/handlers.ts';
 import { startUpstream, upstreamEnv } from '../../kit/upstream/upstream.ts';
 import { openTestDatabase, test_engine } from '../../kit/vault/database.ts';
-import { CREATE, temporaryFolder } from '../../kit/vault/temp_vault.ts';
+import { createPolicy, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 const GITHUB = { service_id: 'github', credential_type: 'bearer' } as const;
 /** Longer than the vault waits for another process. */
@@ -25,7 +25,7 @@ test.skipIf(IS_QUICK)(
     const env = { KEYHOLD_HOME: home, ...test_engine.settings(home), ...upstreamEnv(home) };
     const app = compose({ env, promptSecret: async () => undefined, now: () => new Date() });
     // The commit after the test is that of the values.
-    const vault = await app.openVault(CREATE, 'library', () => {
+    const vault = await app.openVault(createPolicy(home), 'library', () => {
       if (is_tested) lock ??= openTestDatabase(home).lockForWriting();
     });
     const input = { ...GITHUB, credential_value: 'ghp_kept5d1f2a', verify: true };
