@@ -21,6 +21,7 @@ test.each([
     KEYHOLD_HOME: join(folder, 'home'),
     KEYHOLD_API_KEY: 'kh_not_used',
     KEYHOLD_OIDC_CLIENT_SECRET: 'not used',
+    KEYHOLD_STORE_PASSWORD: 'not used',
     KEYHOLD_NOTIFY_WEBHOOK: 'http://127.0.0.1:1/',
     KEYHOLD_NOTIFY_WEBHOOK_SECRET: `whsec_${KEY}`,
     NODE_OPTIONS: `--import=data:text/javascript,${encodeURIComponent(script)}`,
@@ -30,7 +31,11 @@ test.each([
   expect(code).toBe(0);
   const inherited = JSON.parse(readFileSync(report, 'utf8')) as Record<string, string>;
   expect(inherited.KEYHOLD_HOME).toBe(env.KEYHOLD_HOME);
-  const secrets_of_settings = ['KEYHOLD_OIDC_CLIENT_SECRET', 'KEYHOLD_NOTIFY_WEBHOOK_SECRET'];
+  const secrets_of_settings = [
+    'KEYHOLD_OIDC_CLIENT_SECRET',
+    'KEYHOLD_NOTIFY_WEBHOOK_SECRET',
+    'KEYHOLD_STORE_PASSWORD',
+  ];
   for (const name of ['MY_KEY', 'KEYHOLD_PASSPHRASE', 'KEYHOLD_API_KEY', ...secrets_of_settings])
     expect(inherited).not.toHaveProperty(name);
 });

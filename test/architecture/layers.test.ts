@@ -93,6 +93,15 @@ describe('imports between layers', () => {
   });
 });
 
+test('the files of a storage engine are loaded by src/store/engines.ts only, so that the vault works with every engine', () => {
+  const ENGINE_FOLDERS = ['src/store/sqlite/', 'src/store/postgres/'];
+  const engineOf = (path: string) => ENGINE_FOLDERS.find((folder) => path.startsWith(folder));
+  const importing = [...sources.values()].filter(({ path, imports }) =>
+    imports.some((target) => engineOf(target) !== undefined && engineOf(target) !== engineOf(path)),
+  );
+  expect(importing.map(({ path }) => path)).toEqual(['src/store/engines.ts']);
+});
+
 describe('imports of packages', () => {
   test('src/contract imports zod and no other package', () => {
     const packages = [...sources.values()]

@@ -113,6 +113,24 @@ describe('serverEnv', () => {
     if (setting.length > 8) expect(message).not.toContain(setting);
   });
 
+  test('the password of a database is passed on as a reference or as the path of its file, never as text', () => {
+    const KEYHOLD_STORE = 'postgres://ann@db/keyhold?sslmode=verify-full';
+    const entry = envFor({ KEYHOLD_STORE, KEYHOLD_STORE_PASSWORD: 'canary' });
+    expect(JSON.stringify(entry)).not.toContain('canary');
+    expect(entry.env).toMatchObject({ KEYHOLD_STORE, KEYHOLD_STORE_PASSWORD: expect.stringContaining('{') });
+    expect(entry.notes).toEqual([expect.stringContaining('KEYHOLD_STORE_PASSWORD')]);
+    const of_file = envFor({
+      KEYHOLD_STORE,
+      KEYHOLD_HOME: '/vault',
+      KEYHOLD_STORE_PASSWORD_FILE: 'password',
+    });
+    expect(of_file.env).toMatchObject({ KEYHOLD_STORE, KEYHOLD_STORE_PASSWORD_FILE: '/vault/password' });
+    const without = refusal(() =>
+      envFor({ KEYHOLD_STORE, KEYHOLD_STORE_PASSWORD: 'canary' }, findClient('claude-desktop')),
+    );
+    expect(without).toMatchObject({ code: 'INVALID_INPUT', message: expect.stringContaining('.pgpass') });
+  });
+
   test('a store setting that the server would refuse is refused, and not repeated', () => {
     const { message } = refusal(() => envFor({ KEYHOLD_STORE: 'postgres://u:canary@h/d' }));
     expect(message).toContain('KEYHOLD_STORE');
