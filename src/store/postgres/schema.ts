@@ -92,6 +92,17 @@ const HEADER: Query = {
     FROM keyhold.vault`,
 };
 
+/** Whether the tables have rows of a vault although its header is missing. */
+const HAS_ROWS: Query = {
+  text: 'SELECT EXISTS (SELECT FROM keyhold.wrapped_key) OR EXISTS (SELECT FROM keyhold.record)',
+};
+/** The tables of the present format. */
+const TABLES = ['vault', 'wrapped_key', 'record', 'audit_chain', 'audit_entry'];
+const TABLE_COUNT: Query = {
+  text: `SELECT count(*)::int FROM pg_class WHERE relnamespace = 'keyhold'::regnamespace AND relname = ANY($1)`,
+  values: [TABLES],
+};
+
 /** The format of the tables; 0 if there are none. Throws for a newer format, a foreign schema, and an altered one. */
 export async function readFormat(session: Session): Promise<number> {
   const [state] = (await session.run([STATE]))[0] ?? [];
@@ -103,6 +114,10 @@ export async function readFormat(session: Session): Promise<number> {
   const format = Number(number);
   if (format > POSTGRES_FORMAT) throw newerFormat();
   if (!(format >= 1)) throw notAVault();
+  if (format === POSTGRES_FORMAT) {
+    const [[count] = []] = (await session.run([TABLE_COUNT]))[0] ?? [];
+    if (count !== TABLES.length) throw damagedVault();
+  }
   return format;
 }
 
@@ -130,8 +145,10 @@ export async function createVault(session: Session, header: StoreHeader): Promis
   return true;
 }
 
+/** `undefined` if there is no vault yet. Throws CORRUPT if only the header is missing. */
 export async function readHeader(session: Session): Promise<StoreHeader | undefined> {
-  const [rows = []] = await session.run([HEADER]);
+  const [rows = [], has_rows] = await session.run([HEADER, HAS_ROWS]);
+  if (rows.length === 0 && has_rows?.[0]?.[0] === true) throw damagedVault();
   return toHeader(rows);
 }
 
@@ -182,6 +199,14 @@ function notAVault(): VaultError {
     'CORRUPT',
     'The database has a schema `keyhold` that is not a vault. It was not changed. Name another database in KEYHOLD_STORE.',
     { reason: 'not_a_vault' },
+  );
+}
+
+function damagedVault(): VaultError {
+  return new VaultError(
+    'CORRUPT',
+    'A part of the vault is missing in the database. No new vault is created. Restore a backup.',
+    { reason: 'record_damaged' },
   );
 }
 

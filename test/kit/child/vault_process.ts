@@ -93,7 +93,7 @@ async function bundleProgram(folder: string): Promise<void> {
     mainFields: ['module', 'main'],
     banner: { js: BANNER },
     // Optional, and not always compiled.
-    external: ['cpu-features', '*.node'],
+    external: ['cpu-features', '@napi-rs/keyring', '*.node'],
     logLevel: 'warning',
     plugins: [
       {

@@ -219,6 +219,7 @@ async function replaceChains(client: pg.Client, rows: readonly AuditChainRow[]):
   for (const { number, organization } of chains) {
     const row = rows.find((one) => one.number === number);
     const is_renumbered = rows.some((one) => one.organization.equals(organization));
+    if (row?.organization.equals(organization)) continue;
     if (row !== undefined) {
       for (const table of ['audit_entry', 'audit_chain'])
         await client.query(`UPDATE ${table} SET organization = $1 WHERE organization = $2`, [
