@@ -44,6 +44,7 @@ export async function withCliContext<Result>(
     stdout: process.stdout,
     stderr: process.stderr,
     settings: app.settings,
+    rootKeySource: app.rootKeySource,
     caller: () => app.caller('cli'),
     log: app.log,
     promptSecret,

@@ -16,6 +16,7 @@ import { parseCallbackPort } from '../settings/http.ts';
 import { parseSettings, type Settings } from '../settings/settings.ts';
 import type { AccessTokens } from '../use/access_tokens.ts';
 import type { ValueProducer } from '../use/values/value_producer.ts';
+import type { RootKeySource } from '../vault/keys/root_key.ts';
 import type { CreatePolicy } from '../vault/open_vault.ts';
 import type { Vault } from '../vault/vault.ts';
 import { composeConnections, composeRevocations, composeTokens } from './compose_connections.ts';
@@ -40,6 +41,8 @@ export interface ComposeOptions {
 export interface App {
   /** Throws VaultError for an invalid setting. */
   settings(): Settings;
+  /** See `CliContext.rootKeySource`. */
+  rootKeySource(text: string): Promise<RootKeySource>;
   caller(edge: Edge): Caller;
   /** Rejects with VaultError. `onCommit` gets the number of batches of each transaction. */
   openVault(create: CreatePolicy, edge: Edge, onCommit?: (batches: number) => void): Promise<Vault>;
@@ -73,11 +76,7 @@ export function compose(options: ComposeOptions): App {
   const { env, promptSecret, now, quota } = options;
   const page_ports: number[] = [];
   const own_ports = () => [...(options.own_ports?.() ?? []), ...page_ports];
-  let parsed: Settings | undefined;
-  const settings = () => {
-    parsed ??= parseSettings(env);
-    return parsed;
-  };
+  const settings = composeSettings(env);
   const log = composeLog(settings);
   const caller = (edge: Edge) => localCaller(edge, newRequestId());
   const egress = composeEgress(env, () => settings().home, own_ports);
@@ -94,6 +93,7 @@ export function compose(options: ComposeOptions): App {
   const testsOf = composeTests(egress.egress, valueProducer, accessTokens, options);
   return {
     settings,
+    rootKeySource: composeRootKeySource(env, () => settings().home, promptSecret, operatorEgress),
     caller,
     async openVault(create, edge, onCommit) {
       const { home, store, root_key, key_cache_ms, services_folder, cipher, protects } = settings();
@@ -136,6 +136,30 @@ export function compose(options: ComposeOptions): App {
     valueProducer,
     ...egress,
     closeEgress: () => notifications.close().then(egress.closeEgress),
+  };
+}
+
+function composeSettings(env: NodeJS.ProcessEnv): App['settings'] {
+  let parsed: Settings | undefined;
+  return () => {
+    parsed ??= parseSettings(env);
+    return parsed;
+  };
+}
+
+function composeRootKeySource(
+  env: NodeJS.ProcessEnv,
+  home: () => string,
+  promptSecret: ComposeOptions['promptSecret'],
+  operatorEgress: App['operatorEgress'],
+): App['rootKeySource'] {
+  return async (text) => {
+    const [{ composeRootKey }, { parseNewRootKey }] = await Promise.all([
+      import('./keys/compose_root_key.ts'),
+      import('../settings/keys/root_key.ts'),
+    ]);
+    const parts = { env, home: home(), promptSecret, operatorEgress };
+    return composeRootKey(parseNewRootKey(text, parts.home, env), parts);
   };
 }
 

@@ -12,6 +12,7 @@ import { keysCommand } from './commands/keys/keys.ts';
 import { mcpCommand } from './commands/mcp.ts';
 import { notOfferedCommands } from './commands/not_offered.ts';
 import { openCommand } from './commands/open.ts';
+import { changePassphraseCommand, rotateCommand } from './commands/rotate/rotate.ts';
 import { runCommand } from './commands/run/run.ts';
 import { sealCommand } from './commands/seal.ts';
 import { serveCommand } from './commands/serve.ts';
@@ -51,6 +52,8 @@ export const allCommands =
       usersCommand(context),
       approvalsCommand(context),
       auditCommand(context),
+      rotateCommand(context),
+      changePassphraseCommand(context),
       doctorCommand(context),
       completionCommand(context),
     ];

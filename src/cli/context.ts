@@ -9,6 +9,7 @@ import type { VaultClient } from '../contract/vault_client.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { AccessTokens } from '../use/access_tokens.ts';
 import type { ValueProducer } from '../use/values/value_producer.ts';
+import type { RootKeySource } from '../vault/keys/root_key.ts';
 import type { CreatePolicy } from '../vault/open_vault.ts';
 import type { Vault } from '../vault/vault.ts';
 import type { InstallEnvironment } from './commands/install/install.ts';
@@ -62,6 +63,8 @@ export interface CliContext {
   ): Promise<Result>;
   /** Creates the bootstrap API key of a vault that never had a key. Resolves with the path of its file, `undefined` otherwise. */
   createBootstrapKey(vault: Vault): Promise<string | undefined>;
+  /** The source of a root key, from a text as in KEYHOLD_ROOT_KEY. Rejects with INVALID_INPUT. */
+  rootKeySource(text: string): Promise<RootKeySource>;
   /** The client of a server. Sends nothing before its first call. Rejects with VaultError for an invalid argument. */
   connect(url: URL, key: Secret, timeout_ms?: number): Promise<RemoteClient>;
   /** Requests with the credentials of an open local vault. */

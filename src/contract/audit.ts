@@ -62,6 +62,12 @@ export const AUDIT_ACTIONS = [
   'start_connection',
   'decline_connection',
   'connect',
+  'rotate_root_key',
+  'rotate_data_key',
+  'reencrypt_records',
+  'rotate_box_key',
+  'retire_box_keys',
+  'rotate_signing_key',
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
@@ -115,6 +121,13 @@ export const READING_ACTIONS: ReadonlySet<AuditAction> = new Set([
   // Connections are deleted after they have ended, without an entry.
   'start_connection',
   'decline_connection',
+  // Records that are encrypted again keep their revisions.
+  'rotate_root_key',
+  'rotate_data_key',
+  'reencrypt_records',
+  'rotate_box_key',
+  'retire_box_keys',
+  'rotate_signing_key',
 ]);
 
 /** A change of a credential's owner, stack, unit, name, state, limits, protection or expiry, of a share, or of a user's unit. */
@@ -190,8 +203,8 @@ export const AuditEntry = z.strictObject({
   /** The revision of the set of valid API keys that a change of a key wrote; `null` for other actions. */
   key_set_revision: z.int().nullable().default(null),
   /**
-   * The number of equal denials or failed authentications that the entry counts; `null` for an allowed operation and in
-   * entries of earlier versions. Parts in which they differ are `null`; the time and the request are those of the last.
+   * The number of equal denials or failed authentications that the entry counts, and for a rotation the number of keys or records
+   * that were encrypted again; `null` for other allowed operations and in entries of earlier versions. Parts in which they differ are `null`; the time and the request are those of the last.
    */
   count: z.int().nullable().default(null),
   /** Of the actions `use` and `use_outcome`; `null` for other actions and for entries of earlier versions. */

@@ -89,22 +89,27 @@ export function deriveOrganizationKeys(data_key: Buffer): OrganizationKeys {
   };
 }
 
-/** Keys of the vault as a whole. */
-export interface VaultKeys {
-  /** Blind indexes of organizations. */
-  readonly index: Buffer;
+/** Keys that authenticate what the vault reads back from outside its store. */
+export interface SigningKeys {
   /** MAC of the anchor file. */
   readonly anchor: Buffer;
   /** Encrypts sign-ins that the browser keeps. */
   readonly sign_in: Buffer;
 }
 
+/** Keys of the vault as a whole. */
+export interface VaultKeys extends SigningKeys {
+  /** Blind indexes of organizations. */
+  readonly index: Buffer;
+}
+
 export function deriveVaultKeys(vault_key: Buffer): VaultKeys {
-  return {
-    index: derive(vault_key, 'organization index'),
-    anchor: derive(vault_key, 'anchor'),
-    sign_in: derive(vault_key, 'sign-in'),
-  };
+  return { index: derive(vault_key, 'organization index'), ...deriveSigningKeys(vault_key) };
+}
+
+/** From the vault key, or from a key that replaces it for this purpose. */
+export function deriveSigningKeys(key: Buffer): SigningKeys {
+  return { anchor: derive(key, 'anchor'), sign_in: derive(key, 'sign-in') };
 }
 
 /** HKDF-SHA256 (RFC 5869) without salt: the input is uniformly random. */

@@ -10,6 +10,7 @@ import type { AuditAnchor } from './audit/anchor.ts';
 import type { AuditLog } from './audit/log.ts';
 import type { CredentialCodec } from './credentials/codec.ts';
 import type { Keyring } from './keys/keyring.ts';
+import type { RootKeySource } from './keys/root_key.ts';
 import type { Revocations } from './oauth/revocations.ts';
 import type { RecordCodec } from './records/record_codec.ts';
 import type { VerifyValues } from './uses/use.ts';
@@ -19,6 +20,8 @@ import type { ReferenceList } from './values/reference_list.ts';
 export interface VaultDependencies {
   readonly store: Store;
   readonly keys: Keyring;
+  /** Where the root key is. */
+  readonly root_key: RootKeySource;
   readonly sodium: LoadedSodium;
   readonly random: RandomBytes;
   readonly records: RecordCodec;

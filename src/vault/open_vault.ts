@@ -19,7 +19,8 @@ import { AuditAnchor } from './audit/anchor.ts';
 import { newEntry } from './audit/entry.ts';
 import { AuditLog } from './audit/log.ts';
 import { CredentialCodec } from './credentials/codec.ts';
-import { Keyring, keyMissing } from './keys/keyring.ts';
+import { Keyring } from './keys/keyring.ts';
+import { RefreshingStore } from './keys/refreshing_store.ts';
 import {
   assertRootKeyUsable,
   createRootKey,
@@ -30,6 +31,7 @@ import {
   rootKeyFileExists,
 } from './keys/root_key.ts';
 import { RootKeyLease } from './keys/root_key_lease.ts';
+import { keyMissing } from './keys/wrapped_keys.ts';
 import { Revocations, type RevokeTokens } from './oauth/revocations.ts';
 import { RecordCodec } from './records/record_codec.ts';
 import type { VerifyValues } from './uses/use.ts';
@@ -99,17 +101,20 @@ export async function openStoredVault(given: OpenVaultOptions): Promise<Vault> {
     anchor?.noteCommit();
     parts.onCommit?.(batches);
   };
-  const [store, sodium] = await openParts(engine, onCommit);
+  const [opened, sodium] = await openParts(engine, onCommit);
   try {
+    const sealer = new AuditLog(opened, sodium, parts.random, parts.cipher);
+    const root_key = await unlock(parts, opened, sealer);
+    const root = { root_key, read: () => readRotatedKey(parts, opened, sealer) };
+    const keys = await Keyring.open(opened, sodium, root);
+    const store = new RefreshingStore(opened, keys);
     const audit_log = new AuditLog(store, sodium, parts.random, parts.cipher);
-    const root_key = await unlock(parts, store, audit_log);
-    const keys = await Keyring.open(store, sodium, root_key);
-    limitKeys(keys, parts, store);
+    limitKeys(keys, parts, opened);
     const keyring = await keys.organization(parts.caller.organization);
     if (keyring === undefined) throw keyMissing();
     const { random, services, now, anchor_path, quota = DEFAULT_QUOTA, isHostAllowed = () => false } = parts;
     const { references = ReferenceList.NONE, protects = false } = parts;
-    anchor = anchor_path === undefined ? undefined : new AuditAnchor(anchor_path, keys.anchor_key, store);
+    anchor = anchor_path === undefined ? undefined : new AuditAnchor(anchor_path, keys.anchorKeys, store);
     if (is_remote && given.create !== 'accept_older') await anchor?.assertReached();
     const records = new RecordCodec(sodium, random, parts.cipher);
     const codec = new CredentialCodec(records);
@@ -132,11 +137,19 @@ export async function openStoredVault(given: OpenVaultOptions): Promise<Vault> {
         await revocations.idle();
       },
     };
-    const vault = new Vault({ store, keys, ...sealing, audit_log, anchor, ...policy });
+    const vault = new Vault({
+      store,
+      keys,
+      root_key: parts.root_key,
+      ...sealing,
+      audit_log,
+      anchor,
+      ...policy,
+    });
     await vault.definitions.refuseUnapproved(keyring);
     return vault;
   } catch (error) {
-    await store.close();
+    await opened.close();
     throw error;
   }
 }
@@ -165,6 +178,20 @@ async function openParts(engine: StoreEngine, onCommit: OnCommit): Promise<[Stor
   if (sodium.status === 'fulfilled') return [store.value, sodium.value];
   await store.value.close();
   throw sodium.reason;
+}
+
+/** The root key of a vault that is open, after another process has rotated it. */
+async function readRotatedKey(parts: OpenParts, store: Store, audit_log: AuditLog): Promise<Buffer> {
+  try {
+    return await unlock(parts, store, audit_log);
+  } catch (cause) {
+    if (!(cause instanceof VaultError) || !['LOCKED', 'WRONG_KEY'].includes(cause.code)) throw cause;
+    throw new VaultError(
+      'LOCKED',
+      'The root key of the vault was rotated, and this process cannot read the new one. Give it the new key or passphrase, and restart it.',
+      { reason: 'root_key_source_changed', cause },
+    );
+  }
 }
 
 /** Prompts for the passphrase once, even if it is needed several times. */

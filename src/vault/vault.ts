@@ -45,10 +45,11 @@ import { credentialStatus } from './credentials/status.ts';
 import { CredentialWriter } from './credentials/writer.ts';
 import { DefinitionApprovals } from './definitions/definition_approvals.ts';
 import type { VaultDependencies } from './dependencies.ts';
-import { type DestinationReview, reviewDestination } from './destinations/binding.ts';
+import { reviewDestination, unapprovedReview } from './destinations/binding.ts';
 import { Guard } from './guard.ts';
 import { Handles } from './handles/handles.ts';
 import type { OrganizationKeyring } from './keys/keyring.ts';
+import { KeyRotations } from './keys/rotations/rotations.ts';
 import { Nodes } from './nodes/nodes.ts';
 import { ConnectionRequests } from './oauth/connection_requests.ts';
 import { DueRefreshes } from './oauth/due_refreshes.ts';
@@ -106,6 +107,7 @@ export class Vault {
   readonly web_sessions: WebSessions;
   /** The servers that share the vault, and what they count together. */
   readonly nodes: Nodes;
+  readonly rotations: KeyRotations;
   readonly #protection: Protection;
 
   constructor(parts: VaultDependencies) {
@@ -161,13 +163,14 @@ export class Vault {
     const values = new ValueApprovals(parts, writer, pending, valid_keys);
     this.approvals = new Approvals(this.#guard, destinations, this.uses.approvals, values, access);
     this.audit = new AuditReads(parts, this.#guard);
+    this.rotations = new KeyRotations(parts, this.#guard);
     this.stack_shares = new StackShares(parts, this.#guard, stacks, directory);
     this.users = new Users(parts, this.#guard, directory, stacks, contents, this.api_keys, this.stack_shares);
   }
 
   /** The key that values are sealed to for the caller's organization: 32 bytes in base64. */
   async publicKey(caller: Caller): Promise<string> {
-    return (await this.organizations.keyringFor(caller)).box().public_key.toString('base64');
+    return this.#parts.keys.publicKey(await this.organizations.keyringFor(caller));
   }
 
   /** All that a program needs to seal values for the caller. Needs no scope: it is public. */
@@ -261,7 +264,7 @@ export class Vault {
   }
 
   /** Checks all data of the store. Slow. */
-  async health(): Promise<StoreHealth> {
+  health(): Promise<StoreHealth> {
     return this.#parts.store.check();
   }
 
@@ -282,7 +285,9 @@ export class Vault {
   async #summarize(keyring: OrganizationKeyring, meta: CredentialMeta): Promise<CredentialSummary> {
     const service = this.services.find(meta.service);
     const review =
-      service === undefined ? this.#refusedReview(meta) : reviewDestination(this.#parts, service, meta);
+      service === undefined
+        ? this.services.findRefused(meta.service) && unapprovedReview(meta)
+        : reviewDestination(this.#parts, service, meta);
     return {
       service_id: meta.service,
       service_name: service?.name ?? meta.service,
@@ -291,9 +296,5 @@ export class Vault {
       pending_approval: await this.#protection.pendingOf(keyring, meta),
       ...(await this.#activity.of(keyring, meta)),
     };
-  }
-  /** The review of a credential whose service definition is not approved; `undefined` without a definition. */
-  #refusedReview({ service, destination: bound }: CredentialMeta): DestinationReview | undefined {
-    return this.services.findRefused(service) && { bound, allowed: [], needs_review: true };
   }
 }

@@ -207,7 +207,7 @@ function pathOf(command: Command): string {
 
 /** The names in backticks, sorted. */
 function namesIn(sentence: string): string[] {
-  return [...sentence.matchAll(/`([a-z ]+)`/g)].map(([, name = '']) => name).sort();
+  return [...sentence.matchAll(/`([a-z -]+)`/g)].map(([, name = '']) => name).sort();
 }
 
 /** The text of the source files that a table row names. */

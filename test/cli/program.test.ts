@@ -176,6 +176,11 @@ describe('arguments that may be a misplaced secret', () => {
     ['users', CANARY],
     ['users', 'remove', `/${CANARY}`],
     ['users', 'list', '--org', CANARY],
+    ['rotate', CANARY],
+    ['rotate', 'root', '--to', CANARY],
+    ['rotate', 'data', '--org', `/${CANARY}`],
+    ['rotate', 'box', '--org', CANARY],
+    ['change-passphrase', '--from-env', CANARY],
     ['status', '--url', CANARY],
     ['status', '--url', `https://${CANARY}@127.0.0.1:9`],
     ['status', '--url', `http://${CANARY}.example`],
@@ -288,7 +293,7 @@ describe('help', () => {
       expect(await keyholdOk(home, ['help', ...path])).toBe(stdout);
       commands++;
     }
-    expect(commands).toBe(51);
+    expect(commands).toBe(57);
   });
 
   test('keyhold --version prints the version', async () => {

@@ -256,11 +256,11 @@ describe('a session of OpenID Connect', () => {
     const person = { identity, organization: 'acme', user: 'oauth/0123456789ab/p' };
     const { token } = await vault.web_sessions.signInWithIdentity(person, 'r');
     const attempt = { state: 's', nonce: 'n', code_verifier: 'v', next: '/dashboard' };
-    const sealed = vault.web_sessions.attempts.seal(attempt);
+    const sealed = await vault.web_sessions.attempts.seal(attempt);
     clock.advance(SIGN_IN_ATTEMPT_AGE_MS - 1);
-    expect(vault.web_sessions.attempts.open(sealed)).toEqual(attempt);
+    expect(await vault.web_sessions.attempts.open(sealed)).toEqual(attempt);
     clock.advance(1);
-    expect(vault.web_sessions.attempts.open(sealed)).toBeUndefined();
+    expect(await vault.web_sessions.attempts.open(sealed)).toBeUndefined();
     clock.advance(WEB_SESSION_AGE_MS - SIGN_IN_ATTEMPT_AGE_MS - 1);
     expect((await vault.web_sessions.find(token, 'r'))?.identity).toEqual(identity);
     clock.advance(1);

@@ -5,7 +5,6 @@
 import { Command } from 'commander';
 import { VaultError } from '../../contract/errors.ts';
 import { describeStore } from '../../io/store_location.ts';
-import { rootKeyText } from '../../settings/keys/root_key.ts';
 import type { Settings } from '../../settings/settings.ts';
 import type { Vault } from '../../vault/vault.ts';
 import { assertLocal } from '../connect/server_option.ts';
@@ -39,7 +38,7 @@ async function init(context: CliContext, { json }: Options): Promise<void> {
   } catch (error) {
     if (!(error instanceof VaultError && error.reason === 'vault_missing')) throw error;
     created = true;
-    described = await context.withVault('yes', describe, promptNewPassphrase(context));
+    described = await context.withVault('yes', describe, promptNewPassphrase(context, 'no vault was made'));
   }
   const { public_key, api_key_file } = described;
   if (json) {
@@ -53,11 +52,12 @@ async function init(context: CliContext, { json }: Options): Promise<void> {
     });
     return;
   }
+  const { rootKeyText } = await import('../../settings/keys/root_key.ts');
   const lines = [
     created
       ? `Created the vault: ${describeStore(store)}`
       : `The vault already exists and was not changed: ${describeStore(store)}`,
-    ...rootKeyAdvice(root_key),
+    ...rootKeyAdvice(root_key, rootKeyText(root_key)),
     ...(store.kind === 'sqlite' ? [] : serverAdvice(root_key, api_key_file)),
     'Next: `keyhold install` connects an MCP client; `keyhold store SERVICE` stores a credential.',
   ];
@@ -77,7 +77,7 @@ function serverAdvice(root_key: Settings['root_key'], api_key_file: string | und
   ];
 }
 
-function rootKeyAdvice(root_key: Settings['root_key']): string[] {
+function rootKeyAdvice(root_key: Settings['root_key'], source: string): string[] {
   switch (root_key.kind) {
     case 'file':
       return [
@@ -97,7 +97,7 @@ function rootKeyAdvice(root_key: Settings['root_key']): string[] {
     case 'transit':
     case 'aws-kms':
       return [
-        `Its root key:  encrypted by ${rootKeyText(root_key)}, in the vault itself`,
+        `Its root key:  encrypted by ${source}, in the vault itself`,
         'Protect that key from deletion: the vault cannot be opened without it. Test a restore before you rely on it.',
       ];
     case 'passphrase':
@@ -106,7 +106,7 @@ function rootKeyAdvice(root_key: Settings['root_key']): string[] {
 }
 
 /** Prompts twice for a new passphrase and compares the inputs. Repeated calls return the first result. */
-function promptNewPassphrase(context: CliContext): PromptSecret {
+export function promptNewPassphrase(context: CliContext, unchanged: string): PromptSecret {
   const promptTwice = async () => {
     const first = await context.promptSecret('New passphrase for the vault');
     if (first === undefined) return undefined;
@@ -114,7 +114,7 @@ function promptNewPassphrase(context: CliContext): PromptSecret {
     if (second?.reveal() === first.reveal()) return first;
     throw new VaultError(
       'INVALID_INPUT',
-      'The two passphrases differ, so no vault was made. Run `keyhold init` again.',
+      `The two passphrases differ, so ${unchanged}. Run the command again.`,
     );
   };
   let passphrase: ReturnType<PromptSecret> | undefined;

@@ -1,4 +1,5 @@
 /** Parses KEYHOLD_ROOT_KEY: where the root key is, or the key of a key service that encrypts it. */
+import { VaultError } from '../../contract/errors.ts';
 import { ENV_NAME_PATTERN } from '../../contract/service/texts.ts';
 import { invalidSetting } from '../environment.ts';
 import { resolvePath } from '../folders.ts';
@@ -45,6 +46,13 @@ export function parseRootKey(text: string, home: string, env: NodeJS.ProcessEnv)
     default:
       return undefined;
   }
+}
+
+/** The source of a new root key. Throws INVALID_INPUT, without the text, which may be a misplaced key. */
+export function parseNewRootKey(text: string, home: string, env: NodeJS.ProcessEnv): RootKeySetting {
+  const parsed = parseRootKey(text.trim(), home, env);
+  if (parsed !== undefined) return parsed;
+  throw new VaultError('INVALID_INPUT', `The source of the new root key ${ROOT_KEY_RULE}.`);
 }
 
 /** Without TLS only on this machine: the token and the root key would be readable on the network. */

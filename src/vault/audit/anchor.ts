@@ -33,17 +33,19 @@ const AnchorFormat = z.looseObject({ format: z.int() });
 /** `foreign`: no anchor, or that of another vault. `changed`: not written by this vault. */
 type Read = AnchorContent['chains'] | 'foreign' | 'changed';
 
+/** Reads the keys of the MAC, the newest first. The last one, derived from the vault key, identifies the vault. */
+export type ReadAnchorKeys = () => Promise<readonly [Buffer, ...Buffer[]]>;
+
 export class AuditAnchor {
   readonly #path: string;
-  readonly #key: Buffer;
+  readonly #keys: ReadAnchorKeys;
   readonly #store: Store;
   #timer: NodeJS.Timeout | undefined;
   #has_writes = false;
 
-  /** `key`: derived from the vault key. */
-  constructor(path: string, key: Buffer, store: Store) {
+  constructor(path: string, keys: ReadAnchorKeys, store: Store) {
     this.#path = path;
-    this.#key = key;
+    this.#keys = keys;
     this.#store = store;
   }
 
@@ -70,7 +72,7 @@ export class AuditAnchor {
   async assertReached(): Promise<void> {
     let chains: Read;
     try {
-      chains = this.#read();
+      chains = await this.#read();
     } catch {
       return;
     }
@@ -84,7 +86,7 @@ export class AuditAnchor {
 
   /** The finding of the verification, if the vault is older than the anchor. Throws as `#read`. */
   async verify(): Promise<Pick<AuditFinding, 'kind' | 'message'> | undefined> {
-    const chains = this.#read();
+    const chains = await this.#read();
     if (chains === 'foreign') return undefined;
     const accept =
       'If you restored a backup on purpose, run `keyhold audit verify --accept`; otherwise restore the newest copy and find out who could write to the file.';
@@ -97,7 +99,7 @@ export class AuditAnchor {
 
   /** Takes the present state of the vault for the newest. Throws the errors of the system. */
   async accept(): Promise<void> {
-    this.#write(await this.#store.auditHeads());
+    await this.#write(await this.#store.auditHeads());
   }
 
   /** Leaves an anchor that shows a rollback as it is. A failure costs protection only: the next write tries again. */
@@ -105,18 +107,18 @@ export class AuditAnchor {
     if (!this.#has_writes) return;
     this.#has_writes = false;
     try {
-      const chains = this.#read();
+      const chains = await this.#read();
       if (chains === 'changed' || (chains !== 'foreign' && !(await this.#isReached(chains)))) return;
       const heads = await this.#store.auditHeads();
-      if (!this.#isRecorded(heads)) this.#write(heads);
+      if (!(await this.#isRecorded(heads))) await this.#write(heads);
     } catch {
       // The folder of the key may be read-only, as in a container, and the anchor unreadable or of a later format.
     }
   }
 
   /** Whether another process has recorded the same state or a later one since these heads were read. */
-  #isRecorded(heads: readonly StoredHead[]): boolean {
-    const chains = this.#read();
+  async #isRecorded(heads: readonly StoredHead[]): Promise<boolean> {
+    const chains = await this.#read();
     if (chains === 'foreign' || chains === 'changed') return chains === 'changed';
     const recorded = new Map(chains.map(([organization, position]) => [organization, position]));
     return heads.every(
@@ -137,7 +139,7 @@ export class AuditAnchor {
   }
 
   /** Throws UNAVAILABLE for a file that cannot be read or has a later format: neither shows a rollback. */
-  #read(): Read {
+  async #read(): Promise<Read> {
     let text: string;
     try {
       text = readFileSync(this.#path, 'utf8');
@@ -156,30 +158,37 @@ export class AuditAnchor {
     const parsed = AnchorFile.safeParse(json);
     if (!parsed.success) return 'changed';
     const { mac, ...content } = parsed.data;
-    if (content.vault !== this.#vaultId()) return 'foreign';
-    return constantTimeEqual(Buffer.from(mac, 'hex'), this.#mac(content)) ? content.chains : 'changed';
+    const keys = await this.#keys();
+    if (content.vault !== vaultId(keys)) return 'foreign';
+    // One that was written before a rotation of the key has the MAC of an older one until the next write.
+    const is_own = keys.some((key) => constantTimeEqual(Buffer.from(mac, 'hex'), macOf(key, content)));
+    return is_own ? content.chains : 'changed';
   }
 
-  #write(heads: Awaited<ReturnType<Store['auditHeads']>>): void {
+  async #write(heads: Awaited<ReturnType<Store['auditHeads']>>): Promise<void> {
+    const keys = await this.#keys();
     const chains = heads.map(({ organization, position, link }): AnchorContent['chains'][number] => [
       organization.toString('hex'),
       position,
       link.toString('hex'),
     ]);
-    const content: AnchorContent = { format: FORMAT, vault: this.#vaultId(), chains };
-    const text = JSON.stringify({ ...content, mac: this.#mac(content).toString('hex') });
+    const content: AnchorContent = { format: FORMAT, vault: vaultId(keys), chains };
+    const text = JSON.stringify({ ...content, mac: macOf(keys[0], content).toString('hex') });
     replaceFile(this.#path, `${text}\n`, { mode: 0o600 }, () => undefined);
   }
+}
 
-  #vaultId(): string {
-    return createHmac('sha256', this.#key).update('vault id').digest('hex').slice(0, 32);
-  }
+function vaultId(keys: readonly Buffer[]): string {
+  return createHmac('sha256', keys.at(-1) ?? '')
+    .update('vault id')
+    .digest('hex')
+    .slice(0, 32);
+}
 
-  #mac({ format, vault, chains }: AnchorContent): Buffer {
-    return createHmac('sha256', this.#key)
-      .update(`anchor\0${JSON.stringify([format, vault, chains])}`)
-      .digest();
-  }
+function macOf(key: Buffer, { format, vault, chains }: AnchorContent): Buffer {
+  return createHmac('sha256', key)
+    .update(`anchor\0${JSON.stringify([format, vault, chains])}`)
+    .digest();
 }
 
 function parseJson(text: string): unknown {

@@ -38,17 +38,21 @@ export class AuditLog {
    * denials of its caller written that are counted so far, in a later transaction if this one has begun.
    */
   append(keyring: OrganizationKeyring, entry: NewAuditEntry, first = false): AuditAppend {
-    const { id: organization, key_version, keys } = keyring;
+    const { id: organization } = keyring;
     if (entry.outcome === 'allowed') this.denials.endGroupsOf(keyring, entry);
     const plaintext = JSON.stringify(entry);
     return {
       organization,
-      key_version,
+      // Read when the entry is sealed: a batch is committed again after another process has rotated the data key.
+      get key_version() {
+        return keyring.key_version;
+      },
       checkHead: (end) => {
         if (first ? end !== undefined : end === undefined || !isAuthenticHead(keyring, end))
           throw tamperedError();
       },
       sealEntry: (position, previous) => {
+        const { key_version, keys } = keyring;
         const sealed = sealEntry(
           this.#sodium,
           this.#random,
@@ -68,7 +72,7 @@ export class AuditLog {
   open(keyring: OrganizationKeyring, row: StoredEntry): AuditEntry {
     const plaintext = openEntry(
       this.#sodium,
-      keyring.keys,
+      keyring.keysOf(row.key_version),
       keyring.id,
       row.position,
       row.key_version,
@@ -137,7 +141,7 @@ export class AuditLog {
 export function isAuthenticHead(keyring: OrganizationKeyring, end: ChainHead): boolean {
   if (end.position > 1 && end.previous_link === undefined) return false;
   const { link, head_mac } = nextLink(
-    keyring.keys,
+    keyring.keysOf(end.key_version),
     end.previous_link ?? GENESIS_LINK,
     end.position,
     end.sealed,
@@ -158,7 +162,7 @@ function matchesFilter(entry: AuditEntry, filter: AuditFilter): boolean {
   );
 }
 
-function tamperedError(): VaultError {
+export function tamperedError(): VaultError {
   return new VaultError(
     'CORRUPT',
     'The audit log was tampered with, so nothing is written to this vault any more. Run `keyhold audit verify` to see where, then restore a backup.',

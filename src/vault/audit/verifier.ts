@@ -67,6 +67,7 @@ export class AuditVerifier {
   readonly #findings: AuditFinding[] = [];
   /** The newest revision of the set of valid API keys in the log. */
   #key_set_revision = 0;
+  #key_version = 1;
   /** Whether entries that may have recorded revisions are missing. */
   #has_gaps = false;
   /** By the ids of the records. */
@@ -122,11 +123,8 @@ export class AuditVerifier {
       for (const row of rows) {
         if (row.position > end.position) break;
         if (row.position !== expected) this.#reportMissing(expected, row.position - 1);
-        const sound =
-          row.position === expected
-            ? constantTimeEqual(row.link, nextLink(this.#keyring.keys, link, row.position, row.sealed).link)
-            : true;
-        this.#checkEntry(row, sound);
+        const next = nextLink(this.#keyring.keysOf(row.key_version), link, row.position, row.sealed);
+        this.#checkEntry(row, row.position !== expected || constantTimeEqual(row.link, next.link));
         if (row.position < end.position && !row.head_mac.equals(NO_HEAD_MAC)) {
           const message = `Entry ${row.position} has bytes that only the last entry may have.`;
           this.#report('entry_changed', row.position, NO_SUBJECT, message);
@@ -138,7 +136,27 @@ export class AuditVerifier {
       await this.#pace.pause();
     }
     if (expected <= end.position) this.#reportMissing(expected, end.position);
+    await this.#checkNewestVersion();
     return end.position;
+  }
+
+  /** Each version of the data key begins with the entry of its rotation. */
+  #checkVersion({ position, key_version }: StoredEntry, { action, outcome }: AuditEntry): void {
+    const begins = action === 'rotate_data_key' && outcome === 'allowed';
+    if (begins ? key_version <= this.#key_version : key_version !== this.#key_version) {
+      const message = `Entry ${position} is encrypted with another version of the data key than the entries before it.`;
+      this.#report('entry_changed', position, NO_SUBJECT, message);
+    }
+    this.#key_version = Math.max(this.#key_version, key_version);
+  }
+
+  async #checkNewestVersion(): Promise<void> {
+    if (this.#has_gaps || this.#keyring.key_version <= this.#key_version) return;
+    // Another process may have rotated the key since the chain was read.
+    const head = await this.#store.auditHead(this.#keyring.id);
+    const message = 'The rotation of the data key is missing at the end of the log: the log was truncated.';
+    if (head !== undefined && head.key_version < this.#keyring.key_version)
+      this.#report('log_truncated', null, NO_SUBJECT, message);
   }
 
   #reportMissing(from: number, to: number): void {
@@ -166,6 +184,7 @@ export class AuditVerifier {
       const message = `Entry ${row.position} does not follow from the one before it.`;
       this.#report('entry_changed', row.position, NO_SUBJECT, message);
     }
+    this.#checkVersion(row, entry);
     this.#key_set_revision = entry.key_set_revision ?? this.#key_set_revision;
     const owner = entry.owner ?? entry.user;
     this.#users.add(owner);

@@ -93,8 +93,9 @@ export class CredentialsById {
     const other =
       input.user_id === undefined ? undefined : await this.#owners.owner(caller, keyring, input.user_id);
     const ref = { ...base, user: other?.name ?? base.user, name };
-    const sealed = sealedValues(this.#parts, caller, keyring, { ...ref, user: other?.name ?? caller.user });
     const texts = customFieldValues(input.credentials);
+    const of = { ...ref, user: other?.name ?? caller.user };
+    const sealed = await sealedValues(this.#parts, caller, keyring, of, texts);
     const values = checkValues(service, texts, sealed.open, 'keep', this.#parts.references);
     await this.#owners.unit(keyring, input.unit_id);
     // After the checks of the input: the caller may be a user without a record, which this creates.
@@ -161,8 +162,8 @@ export class CredentialsById {
     const input = parseInput(ReplaceInput, raw);
     const { keyring, meta, owner } = await this.#write(caller, id, async (keyring, before) => {
       const service = this.#parts.services.get(before.service);
-      const sealed = sealedValues(this.#parts, caller, keyring, before);
       const texts = customFieldValues(input.credentials);
+      const sealed = await sealedValues(this.#parts, caller, keyring, before, texts);
       const values = checkValues(service, texts, sealed.open, 'keep', this.#parts.references);
       const name = nameAfterChange(before, service, input.name);
       const target = name === before.name ? {} : { target: { ...refOf(before), name } };
@@ -291,10 +292,8 @@ function sealedValues(
   caller: Caller,
   keyring: OrganizationKeyring,
   { user, service }: Pick<CredentialMeta, 'user' | 'service'>,
-): SealedValueReader {
+  texts: ReadonlyMap<string, string>,
+): Promise<SealedValueReader> {
   const is_shared = !mayActFor(caller, user) || user === ORGANIZATION_OWNER;
-  return new SealedValueReader(parts, caller, keyring, {
-    user: is_shared ? caller.user : user,
-    service,
-  });
+  return SealedValueReader.create(parts, caller, keyring, { service }, texts, is_shared ? caller.user : user);
 }

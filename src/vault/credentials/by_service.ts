@@ -104,7 +104,7 @@ export class CredentialsByService {
       );
     }
     const texts = new Map([[field, input.credential_value]]);
-    const sealed = new SealedValueReader(this.#parts, caller, keyring, { ...ref, user: caller.user });
+    const sealed = await SealedValueReader.create(this.#parts, caller, keyring, ref, texts);
     const [value] = checkValues(service, texts, sealed.open, 'refuse', references).values();
     if (value === undefined) throw new Error('no value');
     const expires_at = checkedExpiry(input, now());
@@ -161,8 +161,8 @@ export class CredentialsByService {
     const keyring =
       authorized?.keyring ?? (await this.#guard.authorize(caller, UPDATE.scope, ref, UPDATE.action));
     if (approved_destination !== undefined) await this.#assertPerson(caller, keyring, ref);
-    const sealed = new SealedValueReader(this.#parts, caller, keyring, { ...ref, user: caller.user });
     const given = new Map(Object.entries(input.credentials));
+    const sealed = await SealedValueReader.create(this.#parts, caller, keyring, ref, given);
     const checked_commands = checkCommands(caller, service, commands);
     const expires_at = checkedExpiry(input, now());
     const has_no_texts = given.size === 0 && (commands.size > 0 || expires_at !== undefined);
@@ -224,8 +224,8 @@ export class CredentialsByService {
     const keyring = await this.#guard.authorize(caller, 'credentials:write', ref, 'approve_destination');
     await this.#assertPerson(caller, keyring, ref);
     const { store, codec } = this.#parts;
-    const sealed = new SealedValueReader(this.#parts, caller, keyring, { ...ref, user: caller.user });
     const credentials = new Map(Object.entries(input.credentials));
+    const sealed = await SealedValueReader.create(this.#parts, caller, keyring, ref, credentials);
     const given = checkValues(service, credentials, sealed.open, 'refuse', this.#parts.references);
     const found = await store.find(codec.indexOf(keyring, ref));
     const row = found && (await store.get(found.id));

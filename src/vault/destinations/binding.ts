@@ -162,3 +162,10 @@ function destinationChanged(changed: readonly string[], secrets: readonly string
     { reason: 'destination_changed' },
   );
 }
+
+/** The review of a credential whose service definition is not approved. */
+export function unapprovedReview({
+  destination: bound,
+}: Pick<CredentialMeta, 'destination'>): DestinationReview {
+  return { bound, allowed: [], needs_review: true };
+}

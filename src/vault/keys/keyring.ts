@@ -1,54 +1,67 @@
 /**
  * The keys of an open vault, unwrapped on first use: the vault's own and each organization's. Only blind indexes,
- * ciphers and sealed boxes get key bytes.
+ * ciphers and sealed boxes get key bytes. Other processes may rotate keys at any time: see docs/keys.md.
  */
-import { VaultError } from '../../contract/errors.ts';
 import { blindIndex } from '../../crypto/blind_index.ts';
 import {
-  deriveOrganizationKeys,
+  deriveSigningKeys,
   deriveVaultKeys,
   KEY_BYTES,
   type OrganizationKeys,
-  unwrapKey,
+  type SigningKeys,
   type VaultKeys,
-  wrapKey,
 } from '../../crypto/key_hierarchy.ts';
 import type { RandomBytes } from '../../crypto/random.ts';
 import { type BoxKeyPair, boxKeyPair } from '../../crypto/sealed_box.ts';
 import type { LoadedSodium } from '../../crypto/sodium.ts';
 import { BoundedMap } from '../../io/bounded_map.ts';
 import type { Store, WrappedKey } from '../../store/store.ts';
+import { KeyVersions } from './key_versions.ts';
 import type { RootKeyLease } from './root_key_lease.ts';
+import { keyMissing, type NewKeys, type RootKeyReader, WrappedKeys } from './wrapped_keys.ts';
 
 /** The owner of the vault key in the table of wrapped keys. */
 const VAULT_OWNER: Buffer = Buffer.alloc(16);
+/** The owner of the signing keys that replace those of the vault key. */
+const SIGNING_OWNER: Buffer = Buffer.from('00000000000000000000000000000001', 'hex');
 const FIRST_VERSION = 1;
+const VERSION_BYTES = 4;
 const KEYRINGS_CACHED_MAX = 10_000;
 
 /** The keys that encrypt and decrypt the records of one organization. */
 export interface OrganizationKeyring {
   /** The blind index of the organization. */
   readonly id: Buffer;
+  /** The newest version of the data key that this process knows. New writes use it. */
   readonly key_version: number;
+  /** Of that version. The keys for blind indexes and virtual keys are always those of the first version. */
   readonly keys: OrganizationKeys;
-  /** The key pair for sealed values. Each organization has its own, so it cannot decrypt another one's values. */
-  box(): BoxKeyPair;
+  /** The keys of a version; of the newest for an unknown one, which then decrypt nothing. */
+  readonly keysOf: (version: number) => OrganizationKeys;
+}
+
+/** A data key for a new organization, and its keyring. */
+interface NewOrganizationKey {
+  readonly wrapped: WrappedKey;
+  readonly root_key_id: Buffer;
+  readonly keyring: OrganizationKeyring;
 }
 
 export class Keyring {
   readonly #store: Store;
   readonly #sodium: LoadedSodium;
-  readonly #root_key: Buffer;
   readonly #vault: VaultKeys;
-  readonly #by_name = new BoundedMap<string, OrganizationKeyring>(KEYRINGS_CACHED_MAX);
-  readonly #by_id = new BoundedMap<string, OrganizationKeyring>(KEYRINGS_CACHED_MAX);
+  readonly #by_name = new BoundedMap<string, KeyVersions>(KEYRINGS_CACHED_MAX);
+  readonly #by_id = new BoundedMap<string, KeyVersions>(KEYRINGS_CACHED_MAX);
+  #known_version = FIRST_VERSION;
+  readonly wrapped: WrappedKeys;
 
   #lease: RootKeyLease | undefined;
 
-  private constructor(store: Store, sodium: LoadedSodium, root_key: Buffer, vault: VaultKeys) {
+  private constructor(store: Store, sodium: LoadedSodium, wrapped: WrappedKeys, vault: VaultKeys) {
     this.#store = store;
     this.#sodium = sodium;
-    this.#root_key = root_key;
+    this.wrapped = wrapped;
     this.#vault = vault;
   }
 
@@ -60,19 +73,20 @@ export class Keyring {
     store: Store,
     organization: string,
   ) {
-    const vault = createWrappedKey(sodium, random, root_key, VAULT_OWNER);
-    const vault_key = unwrapKey(sodium, root_key, label(vault), vault.wrapped);
-    const keys = new Keyring(store, sodium, root_key, deriveVaultKeys(vault_key));
-    const first = createWrappedKey(sodium, random, root_key, keys.#blindIndex(organization));
-    return { wrapped: [vault, first], keyring: keys.#unwrap(first) };
+    const wrapped = new WrappedKeys(store, sodium, { root_key, read: async () => root_key });
+    const vault_key = random(KEY_BYTES);
+    const vault = wrapped.wrap(random, VAULT_OWNER, FIRST_VERSION, vault_key);
+    const keys = new Keyring(store, sodium, wrapped, deriveVaultKeys(vault_key));
+    const first = keys.#newOrganizationKey(organization, random);
+    return { wrapped: [vault, first.wrapped], keyring: first.keyring };
   }
 
   /** Throws CORRUPT if the vault key is missing or damaged. */
-  static async open(store: Store, sodium: LoadedSodium, root_key: Buffer): Promise<Keyring> {
-    const wrapped = await store.wrappedKey(VAULT_OWNER);
-    if (wrapped === undefined) throw keyMissing();
-    const vault_key = unwrapKey(sodium, root_key, label(wrapped), wrapped.wrapped);
-    return new Keyring(store, sodium, root_key, deriveVaultKeys(vault_key));
+  static async open(store: Store, sodium: LoadedSodium, root: RootKeyReader): Promise<Keyring> {
+    const wrapped = new WrappedKeys(store, sodium, root);
+    const [vault] = await wrapped.versionsOf(VAULT_OWNER);
+    if (vault === undefined) throw keyMissing();
+    return new Keyring(store, sodium, wrapped, deriveVaultKeys(vault.key));
   }
 
   /** Limits how long the keys are used without the source of the root key. */
@@ -80,16 +94,22 @@ export class Keyring {
     this.#lease = lease;
   }
 
-  get anchor_key(): Buffer {
-    return this.#vault.anchor;
+  /** Keys of all versions up to this one are known for every cached organization. */
+  get known_version(): number {
+    return this.#known_version;
   }
 
-  get sign_in_key(): Buffer {
-    return this.#vault.sign_in;
+  /** Loads the newer versions of the keys in use. */
+  async refresh(): Promise<void> {
+    const newest = await this.#store.newestKeyVersion();
+    if (newest <= this.#known_version) return;
+    for (const keyring of new Set([...this.#by_id.values(), ...this.#by_name.values()]))
+      for (const { version, key } of await this.wrapped.versionsOf(keyring.id)) keyring.add(version, key);
+    this.#known_version = Math.max(this.#known_version, newest);
   }
 
   /** The keys of an organization; `undefined` for an unknown one. */
-  async organization(name: string): Promise<OrganizationKeyring | undefined> {
+  async organization(name: string): Promise<KeyVersions | undefined> {
     const known = this.#by_name.get(name);
     if (this.#lease !== undefined) await this.#lease.checkCached();
     if (known !== undefined) return known;
@@ -99,72 +119,112 @@ export class Keyring {
   }
 
   /** The keys of the organization with this blind index, which is in its records; `undefined` for an unknown one. */
-  async organizationOf(id: Buffer): Promise<OrganizationKeyring | undefined> {
-    const key = id.toString('latin1');
-    const known = this.#by_id.get(key);
+  async organizationOf(id: Buffer): Promise<KeyVersions | undefined> {
+    const cache_key = id.toString('latin1');
+    const known = this.#by_id.get(cache_key);
     if (this.#lease !== undefined) await this.#lease.checkCached();
     if (known !== undefined) return known;
     await this.#lease?.checkUncached();
-    const wrapped = id.equals(VAULT_OWNER) ? undefined : await this.#store.wrappedKey(id);
-    if (wrapped === undefined) return undefined;
-    const keyring = this.#unwrap(wrapped);
-    this.#by_id.set(key, keyring);
-    return keyring;
+    const is_other = id.equals(VAULT_OWNER) || id.equals(SIGNING_OWNER);
+    const [first, ...later] = is_other ? [] : await this.wrapped.versionsOf(id);
+    if (first === undefined) return undefined;
+    // Another caller may have loaded it meanwhile: there is one object, so that all see a rotation.
+    const loaded = this.#by_id.get(cache_key) ?? new KeyVersions(id, first.version, first.key);
+    for (const { version, key } of later) loaded.add(version, key);
+    this.#by_id.set(cache_key, loaded);
+    return loaded;
   }
 
   /** A data key for a new organization, to be committed by the caller, and its keyring. */
-  createOrganizationKey(
-    name: string,
-    random: RandomBytes,
-  ): { readonly wrapped: WrappedKey; readonly keyring: OrganizationKeyring } {
-    const wrapped = createWrappedKey(this.#sodium, random, this.#root_key, this.#blindIndex(name));
-    return { wrapped, keyring: this.#unwrap(wrapped) };
+  async createOrganizationKey(name: string, random: RandomBytes): Promise<NewOrganizationKey> {
+    await this.wrapped.reloadRootKey();
+    return this.#newOrganizationKey(name, random);
   }
 
-  #unwrap(wrapped: WrappedKey): OrganizationKeyring {
-    const data_key = unwrapKey(this.#sodium, this.#root_key, label(wrapped), wrapped.wrapped);
-    const keys = deriveOrganizationKeys(data_key);
-    let box: BoxKeyPair | undefined;
-    return {
-      id: wrapped.owner,
-      key_version: wrapped.version,
-      keys,
-      box: () => {
-        box ??= boxKeyPair(this.#sodium, keys.box_seed);
-        return box;
-      },
-    };
+  #newOrganizationKey(name: string, random: RandomBytes): NewOrganizationKey {
+    const key = random(KEY_BYTES);
+    const wrapped = this.wrapped.wrap(random, this.#blindIndex(name), FIRST_VERSION, key);
+    const keyring = new KeyVersions(wrapped.owner, FIRST_VERSION, key);
+    return { wrapped, root_key_id: this.wrapped.root_key_id, keyring };
   }
+
+  /** A new version of the data key, to be committed by the caller, and the keyring as it is with it. */
+  async nextDataKey(
+    keyring: KeyVersions,
+    random: RandomBytes,
+  ): Promise<NewKeys & { readonly next: OrganizationKeyring }> {
+    const key = random(KEY_BYTES);
+    const made = await this.wrapped.next(keyring.id, random, () => key);
+    return { ...made, next: keyring.with(made.keys[0]?.version ?? FIRST_VERSION, key) };
+  }
+
+  /**
+   * Key pairs of an organization for sealed values, the newest first. Each organization has its own, so it cannot decrypt
+   * another one's values. Reads the store: another process may have rotated them.
+   */
+  async boxes(keyring: OrganizationKeyring): Promise<readonly [BoxKeyPair, ...BoxKeyPair[]]> {
+    const first = { version: FIRST_VERSION, seed: keyring.keys.box_seed, oldest: FIRST_VERSION };
+    const later = await this.#laterBoxes(keyring);
+    const { oldest } = later.at(-1) ?? first;
+    const readable = [first, ...later].filter(({ version }) => version >= oldest).toReversed();
+    const [newest, ...older] = readable.map(({ seed }) => boxKeyPair(this.#sodium, seed));
+    if (newest === undefined) throw keyMissing();
+    return [newest, ...older];
+  }
+
+  /** The key that new values are sealed to, in base64. */
+  async publicKey(keyring: OrganizationKeyring): Promise<string> {
+    const [newest] = await this.boxes(keyring);
+    return newest.public_key.toString('base64');
+  }
+
+  /**
+   * A new version of the key pair for sealed values, to be committed by the caller. `retire`: the same pair, after which only it
+   * opens values.
+   */
+  async nextBox(keyring: OrganizationKeyring, random: RandomBytes, retire: boolean): Promise<NewKeys> {
+    const newest = (await this.#laterBoxes(keyring)).at(-1);
+    return this.wrapped.next(this.#boxOwner(keyring), random, (version) => {
+      const seed = retire ? (newest?.seed ?? keyring.keys.box_seed) : random(KEY_BYTES);
+      const oldest = Buffer.alloc(VERSION_BYTES);
+      oldest.writeUInt32BE(retire ? version : (newest?.oldest ?? FIRST_VERSION));
+      return Buffer.concat([seed, oldest]);
+    });
+  }
+
+  /** The key pairs that replace that of the data key: the seed of each, and the oldest version that may open values. */
+  async #laterBoxes(keyring: OrganizationKeyring) {
+    const later = await this.wrapped.versionsOf(this.#boxOwner(keyring));
+    return later.map(({ version, key }) => ({
+      version,
+      seed: key.subarray(0, KEY_BYTES),
+      oldest: key.readUInt32BE(KEY_BYTES),
+    }));
+  }
+
+  #boxOwner({ id }: OrganizationKeyring): Buffer {
+    return blindIndex(this.#vault.index, 'sealed box', [id.toString('hex')]);
+  }
+
+  /** Keys that sign for the vault as a whole, the newest first. Reads the store, as `boxes`. */
+  async signingKeys(): Promise<readonly [SigningKeys, ...SigningKeys[]]> {
+    const later = await this.wrapped.versionsOf(SIGNING_OWNER);
+    const [newest, ...older] = later.toReversed().map(({ key }) => deriveSigningKeys(key));
+    return newest === undefined ? [this.#vault] : [newest, ...older, this.#vault];
+  }
+
+  /** A new version of the keys that sign, to be committed by the caller. */
+  nextSigningKey(random: RandomBytes): Promise<NewKeys> {
+    return this.wrapped.next(SIGNING_OWNER, random, () => random(KEY_BYTES));
+  }
+
+  /** See `AuditAnchor`. */
+  readonly anchorKeys = async (): Promise<readonly [Buffer, ...Buffer[]]> => {
+    const [newest, ...older] = await this.signingKeys();
+    return [newest.anchor, ...older.map(({ anchor }) => anchor)];
+  };
 
   #blindIndex(name: string): Buffer {
     return blindIndex(this.#vault.index, 'organization', [name]);
   }
-}
-
-function createWrappedKey(
-  sodium: LoadedSodium,
-  random: RandomBytes,
-  root_key: Buffer,
-  owner: Buffer,
-): WrappedKey {
-  const fresh = { owner, version: FIRST_VERSION };
-  return { ...fresh, wrapped: wrapKey(sodium, random, root_key, label(fresh), random(KEY_BYTES)) };
-}
-
-/** Associated data of a wrapped key: moved to another owner or version it does not unwrap. */
-function label(key: Pick<WrappedKey, 'owner' | 'version'>): Buffer {
-  if (!Number.isInteger(key.version) || key.version < 0 || key.version >= 2 ** 32) throw keyMissing();
-  const version = Buffer.alloc(4);
-  version.writeUInt32BE(key.version);
-  return Buffer.concat([key.owner, version]);
-}
-
-export function keyMissing(): VaultError {
-  return new VaultError(
-    'CORRUPT',
-    'A key in the vault file is missing or damaged. Restore the file from a backup.',
-    {
-      reason: 'record_damaged',
-    },
-  );
 }

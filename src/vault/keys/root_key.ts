@@ -11,6 +11,7 @@ import { keyFromPassphrase, SALT_BYTES } from '../../crypto/passphrase.ts';
 import type { RandomBytes } from '../../crypto/random.ts';
 import type { StoreHeader } from '../../store/store.ts';
 import { assertKeyFileCanBePrivate, createKeyFile, keyFileExists, readKeyFile } from './key_file.ts';
+import { findNextKey, finishNextKeyFile } from './next_key_file.ts';
 
 /** The setting KEYHOLD_ROOT_KEY. */
 export type RootKeySource =
@@ -132,7 +133,7 @@ async function readLocalKey(
 ): Promise<Buffer> {
   switch (source.kind) {
     case 'file':
-      return decodeKey(readKeyFile(source.path));
+      return readFileKey(source.path, isRight);
     case 'env':
       if (source.value === undefined) {
         throw locked(
@@ -153,6 +154,20 @@ async function readLocalKey(
       return text === text.trim() || isRight(key) ? key : keyFromPassphrase(text, salt);
     }
   }
+}
+
+/** Finishes a rotation that was stopped after the vault got its new key, if the folder can be written. */
+function readFileKey(path: string, isRight: (key: Buffer) => boolean): Buffer {
+  const key = keyFileExists(path) ? decodeKey(readKeyFile(path)) : undefined;
+  if (key !== undefined && isRight(key)) return key;
+  const found = findNextKey(path, (text) => isRight(decodeKey(text)));
+  if (found === undefined) return key ?? decodeKey(readKeyFile(path));
+  try {
+    finishNextKeyFile(path, found.next);
+  } catch {
+    // Another process has finished it, or the next open does. The vault opens with the file as it is.
+  }
+  return decodeKey(found.text);
 }
 
 async function requirePassphrase(source: Extract<RootKeySource, { kind: 'passphrase' }>): Promise<Secret> {

@@ -6,7 +6,8 @@ import { LOCAL_ORGANIZATION } from '../../contract/caller.ts';
 import { MinuteWindows, WINDOW_MS, type Window } from '../../io/minute_windows.ts';
 import { isSameRow, type RecordWrite, type StoredMeta } from '../../store/store.ts';
 import type { VaultDependencies } from '../dependencies.ts';
-import { keyMissing, type OrganizationKeyring } from '../keys/keyring.ts';
+import type { OrganizationKeyring } from '../keys/keyring.ts';
+import { keyMissing } from '../keys/wrapped_keys.ts';
 import { EntityRepository } from '../records/entity_repository.ts';
 import { scanRows } from '../records/scan.ts';
 

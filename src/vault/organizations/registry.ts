@@ -13,7 +13,8 @@ import type { Batch } from '../../store/store.ts';
 import { newEntry } from '../audit/entry.ts';
 import { namedOrganizations } from '../audit/organizations.ts';
 import type { VaultDependencies } from '../dependencies.ts';
-import { keyMissing, type OrganizationKeyring } from '../keys/keyring.ts';
+import type { OrganizationKeyring } from '../keys/keyring.ts';
+import { keyMissing } from '../keys/wrapped_keys.ts';
 import { retryOnConflict } from '../records/conflict_retry.ts';
 import { type EntityRef, EntityRepository, type Versioned } from '../records/entity_repository.ts';
 
@@ -62,7 +63,7 @@ export class OrganizationRegistry {
       if (known !== undefined && keyring !== undefined) return { keyring, id: known.id };
       if (known !== undefined) throw keyMissing();
       const created =
-        keyring === undefined ? keys.createOrganizationKey(name, this.#parts.random) : undefined;
+        keyring === undefined ? await keys.createOrganizationKey(name, this.#parts.random) : undefined;
       const { id, batch } = this.#newRecord(home, this.#organizations, {
         ref: { key: [name], scope: this.#organizations.scope(home, []) },
         meta: { name, created_at: this.#parts.now().toISOString() },
@@ -73,7 +74,9 @@ export class OrganizationRegistry {
       else {
         const entry = newEntry(actAs(caller, name), 'init', this.#parts.now(), {});
         const first = this.#parts.audit_log.append(created.keyring, entry, true);
-        await this.#parts.store.commit({ ...batch, keys: [created.wrapped], audit: [...batch.audit, first] });
+        const { wrapped, root_key_id } = created;
+        const audit = [...batch.audit, first];
+        await this.#parts.store.commit({ ...batch, keys: [wrapped], root_key_id, audit });
       }
       const there = keyring ?? (await keys.organization(name));
       if (there === undefined) throw new VaultError('CONFLICT', 'The organization was just changed.');

@@ -26,16 +26,19 @@ export class SignInAttempts {
     this.#parts = parts;
   }
 
-  seal(attempt: SignInAttempt): string {
+  async seal(attempt: SignInAttempt): Promise<string> {
     const { keys, random, now } = this.#parts;
+    const [{ sign_in }] = await keys.signingKeys();
     const expires_at = new Date(now().getTime() + SIGN_IN_ATTEMPT_AGE_MS).toISOString();
-    return sealText(keys.sign_in_key, random, LABEL, JSON.stringify({ ...attempt, expires_at }));
+    return sealText(sign_in, random, LABEL, JSON.stringify({ ...attempt, expires_at }));
   }
 
   /** `undefined` for a text that this vault has not sealed, or whose time is over. */
-  open(sealed: string): SignInAttempt | undefined {
+  async open(sealed: string): Promise<SignInAttempt | undefined> {
     const { keys, now } = this.#parts;
-    const text = openText(keys.sign_in_key, LABEL, sealed);
+    // Only the newest key: a person whose sign-in began before a rotation begins again.
+    const [{ sign_in }] = await keys.signingKeys();
+    const text = openText(sign_in, LABEL, sealed);
     if (text === undefined) return undefined;
     const { expires_at, ...attempt } = SealedAttempt.parse(JSON.parse(text));
     return Date.parse(expires_at) > now().getTime() ? attempt : undefined;

@@ -107,7 +107,9 @@ export class RecordCodec {
 
   /** The decrypted metadata. Throws CORRUPT if the row was changed or moved. */
   openMeta(keyring: OrganizationKeyring, row: StoredMeta): unknown {
-    return JSON.parse(openPart(this.#sodium, keyring.keys.meta, context(row, 'meta'), row.sealed_meta));
+    return JSON.parse(
+      openPart(this.#sodium, keyring.keysOf(row.key_version).meta, context(row, 'meta'), row.sealed_meta),
+    );
   }
 
   /**
@@ -128,9 +130,26 @@ export class RecordCodec {
   openValues(keyring: OrganizationKeyring, row: StoredRecord): Map<string, Secret> {
     const sealed_as = context(row, 'values');
     const pairs: [string, string][] = JSON.parse(
-      openPart(this.#sodium, keyring.keys.values, sealed_as, row.sealed_values),
+      openPart(this.#sodium, keyring.keysOf(row.key_version).values, sealed_as, row.sealed_values),
     );
     return new Map(pairs.map(([field, value]) => [field, new Secret(value)]));
+  }
+
+  /** The record as it is, sealed with the newest data key. Throws CORRUPT if it was changed or moved. */
+  reseal(keyring: OrganizationKeyring, record: StoredRecord): SealedRecord {
+    const { kind, id, scope, index, revision } = record;
+    const { key_version } = keyring;
+    const old_keys = keyring.keysOf(record.key_version);
+    const bound = { kind, id, scope, index, revision, key_version };
+    const resealPart = (part: 'meta' | 'values', sealed: Buffer) =>
+      this.#sealPart(
+        keyring.keys[part],
+        context(bound, part),
+        openPart(this.#sodium, old_keys[part], context(record, part), sealed),
+      );
+    const sealed_meta = resealPart('meta', record.sealed_meta);
+    const sealed_values = resealPart('values', record.sealed_values);
+    return { organization: keyring.id, row: { ...bound, sealed_meta, derived: undefined }, sealed_values };
   }
 
   #sealPart(purpose_key: Buffer, sealed_as: SealContext, plaintext: string): Buffer {

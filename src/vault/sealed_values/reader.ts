@@ -5,7 +5,8 @@
 import { type Caller, isLocalCommandLine } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { SEALED_VALUE_MAX_AGE_MS } from '../../contract/limits.ts';
-import { isFormat1, openFormat1, openSealedValue } from '../../crypto/sealed_value.ts';
+import type { BoxKeyPair } from '../../crypto/sealed_box.ts';
+import { isFormat1, isSealedValue, openFormat1, openSealedValue } from '../../crypto/sealed_value.ts';
 import type { CredentialRef } from '../credentials/codec.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
@@ -19,21 +20,37 @@ export interface SealedNonce {
 export class SealedValueReader {
   readonly #parts: Pick<VaultDependencies, 'sodium' | 'services' | 'now'>;
   readonly #caller: Caller;
-  readonly #keyring: OrganizationKeyring;
+  readonly #boxes: readonly BoxKeyPair[];
   readonly #ref: Pick<CredentialRef, 'user' | 'service'>;
   readonly #nonces: SealedNonce[] = [];
 
-  /** `ref`: the credential that the values are stored in. */
-  constructor(
+  private constructor(
     parts: Pick<VaultDependencies, 'sodium' | 'services' | 'now'>,
     caller: Caller,
-    keyring: OrganizationKeyring,
+    boxes: readonly BoxKeyPair[],
     ref: Pick<CredentialRef, 'user' | 'service'>,
   ) {
     this.#parts = parts;
     this.#caller = caller;
-    this.#keyring = keyring;
+    this.#boxes = boxes;
     this.#ref = ref;
+  }
+
+  /**
+   * `ref`: the credential that the values are stored in. `texts`: by field; reads no key unless one of them is sealed. `user`:
+   * who the values are sealed for, by default the caller.
+   */
+  static async create(
+    parts: Pick<VaultDependencies, 'sodium' | 'services' | 'now' | 'keys'>,
+    caller: Caller,
+    keyring: OrganizationKeyring,
+    { service }: Pick<CredentialRef, 'service'>,
+    texts: ReadonlyMap<string, string>,
+    user = caller.user,
+  ): Promise<SealedValueReader> {
+    const has_sealed = [...texts.values()].some(isSealedValue);
+    const boxes = has_sealed ? await parts.keys.boxes(keyring) : [];
+    return new SealedValueReader(parts, caller, boxes, { user, service });
   }
 
   /** Those of the values that were opened. */
@@ -45,7 +62,7 @@ export class SealedValueReader {
   readonly open = (text: string, field: string): string => {
     const { sodium, services, now } = this.#parts;
     if (isFormat1(text)) return this.#openFormat1(text);
-    const content = openSealedValue(sodium, this.#keyring.box(), text);
+    const content = this.#firstOpened((box) => openSealedValue(sodium, box, text));
     if (content === undefined) throw sealedValueError();
     const remaining_ms = Date.parse(content.expires_at) - now().getTime();
     const is_bound =
@@ -69,9 +86,18 @@ export class SealedValueReader {
         { reason: 'sealed_value_unreadable' },
       );
     }
-    const value = openFormat1(this.#parts.sodium, this.#keyring.box(), text);
+    const value = this.#firstOpened((box) => openFormat1(this.#parts.sodium, box, text));
     if (value === undefined) throw sealedValueError();
     return value;
+  }
+
+  /** With the first key pair that opens the value: the text does not name its key. */
+  #firstOpened<Opened>(open: (box: BoxKeyPair) => Opened | undefined): Opened | undefined {
+    for (const box of this.#boxes) {
+      const opened = open(box);
+      if (opened !== undefined) return opened;
+    }
+    return undefined;
   }
 }
 
@@ -79,7 +105,7 @@ export class SealedValueReader {
 export function sealedValueError(): VaultError {
   return new VaultError(
     'INVALID_INPUT',
-    'The sealed value cannot be used: it is damaged or incomplete, was sealed for another vault, user, service or field, has expired, was used before, or does not fit the field. Seal the value again with `keyhold seal SERVICE FIELD`.',
+    'The sealed value cannot be used: it is damaged or incomplete, was sealed for another vault, user, service or field, or to a key that was rotated, has expired, was used before, or does not fit the field. Seal the value again with `keyhold seal SERVICE FIELD`.',
     { reason: 'sealed_value_unreadable' },
   );
 }

@@ -65,7 +65,7 @@ export function addOidcSignIn(
     const next = safeNextPath(textOf(c.var.form, 'next'));
     try {
       const { authorization_url, secrets } = await oidc.start(redirect_uri);
-      cookies.setAttempt(c, vault.web_sessions.attempts.seal({ ...secrets, next }));
+      cookies.setAttempt(c, await vault.web_sessions.attempts.seal({ ...secrets, next }));
       return showProviderLink(c, provider.name, authorization_url);
     } catch (error) {
       if (!(error instanceof SignInError)) throw error;
@@ -94,7 +94,7 @@ export function addOidcSignIn(
     assertPrivateConnection(c.req.raw.headers, public_url);
     const { request_id, address } = c.env.mount;
     const sealed = cookies.takeAttempt(c);
-    const attempt = sealed === undefined ? undefined : vault.web_sessions.attempts.open(sealed);
+    const attempt = sealed === undefined ? undefined : await vault.web_sessions.attempts.open(sealed);
     // A cookie that is sent again makes another request to the provider.
     if (attempt !== undefined) starts.count(address());
     try {

@@ -135,6 +135,7 @@ function cliApp(home: string, streams: PlayedStreams, options: CliOptions): Prog
     stdout: streams.stdout,
     stderr: streams.stderr,
     settings: composition.settings,
+    rootKeySource: composition.rootKeySource,
     caller: () => composition.caller('cli'),
     log: composition.log,
     calls: composition.calls,

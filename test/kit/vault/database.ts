@@ -157,6 +157,7 @@ const OTHER_KINDS = new Set([
   'web_session',
   'sign_in_ticket',
   'connection',
+  'key_rotation',
 ]);
 
 /** Credentials in creation order, including those whose kind was changed to an unknown one. */

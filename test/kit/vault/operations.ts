@@ -449,6 +449,36 @@ export const OPERATIONS: readonly OperationCase[] = [
     'approve_destination',
     ({ tenants: { vault }, grant }, me) => vault.approvals.revoke(personOf(me), grant),
   ],
+  [
+    'rotations.rotateRoot',
+    'org:admin',
+    'rotate_root_key',
+    ({ tenants: { vault } }, me) => vault.rotations.rotateRoot(me),
+  ],
+  [
+    'rotations.rotateData',
+    'org:admin',
+    'rotate_data_key',
+    ({ tenants: { vault } }, me) => vault.rotations.rotateData(me),
+  ],
+  [
+    'rotations.rotateBox',
+    'org:admin',
+    'rotate_box_key',
+    ({ tenants: { vault } }, me) => vault.rotations.rotateBox(me),
+  ],
+  [
+    'rotations.retireBoxes',
+    'org:admin',
+    'retire_box_keys',
+    ({ tenants: { vault } }, me) => vault.rotations.retireBoxes(me),
+  ],
+  [
+    'rotations.rotateSigning',
+    'org:admin',
+    'rotate_signing_key',
+    ({ tenants: { vault } }, me) => vault.rotations.rotateSigning(me),
+  ],
 ];
 
 /** The newest audit entries with the outcome `denied`. */

@@ -235,4 +235,26 @@ export const ACTION_TEXTS: Readonly<Record<AuditAction, ActionText>> = {
   init: action('Log', 'Begin the log', 'began', 'begin', text('the audit log')),
   list_audit: action('Log', 'Read the log', 'read', 'read', text('the audit log')),
   verify_audit: action('Log', 'Verify the log', 'verified', 'verify', text('the audit log')),
+  rotate_root_key: rotation('Rotate the root key', 'the root key of the vault'),
+  rotate_data_key: rotation('Rotate the data key', 'the data key'),
+  reencrypt_records: action(
+    'Log',
+    'Encrypt records again',
+    'encrypted again',
+    'encrypt again',
+    text('records with the newest data key'),
+  ),
+  rotate_box_key: rotation('Rotate the key for sealed values', 'the key that values are sealed to'),
+  retire_box_keys: action(
+    'Log',
+    'Retire keys for sealed values',
+    'retired',
+    'retire',
+    text('the former keys that values were sealed to'),
+  ),
+  rotate_signing_key: rotation('Rotate the signing keys', 'the keys that sign for the vault'),
 };
+
+function rotation(label: string, key: string): ActionText {
+  return action('Log', label, 'rotated', 'rotate', text(key));
+}

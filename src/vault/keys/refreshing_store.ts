@@ -1,0 +1,166 @@
+/**
+ * The store of an open vault. Loads the newer versions of data keys before it returns a row that needs one, and before it
+ * repeats a change that another process has overtaken with a rotation, so that nothing above it waits for keys.
+ */
+import { VaultError } from '../../contract/errors.ts';
+import type {
+  Batch,
+  ChainHead,
+  LoadedRow,
+  Plan,
+  RecordPage,
+  RowRead,
+  Store,
+  StoredMeta,
+  StoredRecord,
+  StoreHeader,
+  WrappedKey,
+} from '../../store/store.ts';
+import { tamperedError } from '../audit/log.ts';
+import type { Keyring } from './keyring.ts';
+
+/** A rotation during each of them is unlikely. */
+const ATTEMPTS_MAX = 5;
+
+interface Versioned {
+  readonly key_version: number;
+}
+
+export class RefreshingStore implements Store {
+  readonly #store: Store;
+  readonly #keys: Keyring;
+  readonly erasure: Store['erasure'];
+  readonly snapshot?: NonNullable<Store['snapshot']>;
+
+  constructor(store: Store, keys: Keyring) {
+    this.#store = store;
+    this.#keys = keys;
+    this.erasure = store.erasure;
+    if (store.snapshot !== undefined) this.snapshot = store.snapshot.bind(store);
+  }
+
+  async find(index: Buffer): Promise<StoredMeta | undefined> {
+    const row = await this.#store.find(index);
+    return row !== undefined && this.#isNewer(row) ? this.#known(row) : row;
+  }
+
+  async findById(id: Buffer): Promise<StoredMeta | undefined> {
+    const row = await this.#store.findById(id);
+    return row !== undefined && this.#isNewer(row) ? this.#known(row) : row;
+  }
+
+  async get(id: Buffer): Promise<StoredRecord | undefined> {
+    const row = await this.#store.get(id);
+    return row !== undefined && this.#isNewer(row) ? this.#known(row) : row;
+  }
+
+  async getMany(ids: readonly Buffer[]): Promise<readonly (StoredRecord | undefined)[]> {
+    const rows = await this.#store.getMany(ids);
+    return rows.some((row) => row !== undefined && this.#isNewer(row)) ? this.#known(rows) : rows;
+  }
+
+  async list(scope: Buffer, limit: number, after?: string) {
+    const page = await this.#store.list(scope, limit, after);
+    return page.records.some((row) => this.#isNewer(row)) ? this.#known(page) : page;
+  }
+
+  async recordsBelowVersion(
+    organization: Buffer,
+    version: number,
+    limit: number,
+    after?: string,
+  ): Promise<RecordPage> {
+    const page = await this.#store.recordsBelowVersion(organization, version, limit, after);
+    return page.records.some((row) => this.#isNewer(row)) ? this.#known(page) : page;
+  }
+
+  async auditHead(organization: Buffer): Promise<ChainHead | undefined> {
+    const head = await this.#store.auditHead(organization);
+    return head !== undefined && this.#isNewer(head) ? this.#known(head) : head;
+  }
+
+  async auditEntries(organization: Buffer, from_position: number, limit: number) {
+    const entries = await this.#store.auditEntries(organization, from_position, limit);
+    return entries.some((entry) => this.#isNewer(entry)) ? this.#known(entries) : entries;
+  }
+
+  commit(batch: Batch): Promise<void> {
+    return this.change([], () => ({ batch, result: undefined }));
+  }
+
+  async change<Result>(reads: readonly RowRead[], plan: Plan<Result>): Promise<Result> {
+    for (let attempt = 1; ; attempt++) {
+      // A row or a head whose version does not exist was tampered with: the plan then fails to decrypt it.
+      const has_all = attempt === ATTEMPTS_MAX;
+      const planOnKnown: Plan<Result> = (rows: readonly (LoadedRow | undefined)[]) => {
+        if (!has_all && rows.some((loaded) => loaded !== undefined && this.#isNewer(loaded.row)))
+          throw new VaultError('CONFLICT', 'A key was rotated.', { reason: 'key_rotated' });
+        return plan(rows);
+      };
+      try {
+        return await this.#store.change(reads, planOnKnown);
+      } catch (error) {
+        if (!(error instanceof VaultError) || error.reason !== 'key_rotated') throw error;
+        if (has_all) throw tamperedError();
+        await this.#keys.refresh();
+      }
+    }
+  }
+
+  #isNewer({ key_version }: Versioned): boolean {
+    return key_version > this.#keys.known_version;
+  }
+
+  async #known<Rows>(rows: Rows): Promise<Rows> {
+    await this.#keys.refresh();
+    return rows;
+  }
+
+  header() {
+    return this.#store.header();
+  }
+
+  create(header: StoreHeader, batch: Batch) {
+    return this.#store.create(header, batch);
+  }
+
+  wrappedKey(owner: Buffer, version?: number) {
+    return this.#store.wrappedKey(owner, version);
+  }
+
+  keyVersions(owner: Buffer) {
+    return this.#store.keyVersions(owner);
+  }
+
+  newestKeyVersion() {
+    return this.#store.newestKeyVersion();
+  }
+
+  wrappedKeys(limit: number, after?: Pick<WrappedKey, 'owner' | 'version'>) {
+    return this.#store.wrappedKeys(limit, after);
+  }
+
+  usage(scope: Buffer) {
+    return this.#store.usage(scope);
+  }
+
+  auditHeads() {
+    return this.#store.auditHeads();
+  }
+
+  isReady() {
+    return this.#store.isReady();
+  }
+
+  check() {
+    return this.#store.check();
+  }
+
+  scrub() {
+    return this.#store.scrub();
+  }
+
+  close() {
+    return this.#store.close();
+  }
+}

@@ -1,0 +1,169 @@
+/**
+ * Replaces the root key: wraps every key of the vault anew, and replaces header and wrapped keys in one transaction. The new key is
+ * durable at its source before, and the former one is destroyed after the transaction, so that a crash at any point leaves a vault
+ * that opens.
+ */
+import fs from 'node:fs';
+import type { Caller } from '../../../contract/caller.ts';
+import { VaultError } from '../../../contract/errors.ts';
+import { KEY_BYTES, rootKeyId } from '../../../crypto/key_hierarchy.ts';
+import type { StoreHeader, WrappedKey } from '../../../store/store.ts';
+import { newEntry } from '../../audit/entry.ts';
+import type { VaultDependencies } from '../../dependencies.ts';
+import { assertKeyFileCanBePrivate } from '../key_file.ts';
+import type { OrganizationKeyring } from '../keyring.ts';
+import {
+  assertNoKeyFile,
+  assertReplaceable,
+  destroyKeyFile,
+  finishNextKeyFile,
+  nextKeyFiles,
+  writeNextKeyFile,
+} from '../next_key_file.ts';
+import { createRootKey, discardRootKey, type NewRootKey, type RootKeySource } from '../root_key.ts';
+import { keyMissing } from '../wrapped_keys.ts';
+
+/** Organizations may be created meanwhile: each needs another attempt. */
+const ATTEMPTS_MAX = 20;
+
+type Parts = Pick<VaultDependencies, 'store' | 'keys' | 'audit_log' | 'random' | 'now'>;
+
+/** A new root key that is durable at its source. */
+interface PreparedKey extends NewRootKey {
+  /** Its file until the rotation is finished. Only with a file. */
+  readonly next: string | undefined;
+}
+
+export interface RootRotationReport {
+  /** How many keys were wrapped again. */
+  readonly keys: number;
+  /** Why the former key is still at its source, if it could not be removed. */
+  readonly not_removed: string | undefined;
+}
+
+/** `local`: the keys of the organization whose log gets the entry. `progress`: the number of keys that are wrapped again. */
+export async function rotateRootKey(
+  parts: Parts,
+  caller: Caller,
+  local: OrganizationKeyring,
+  { from, to }: { readonly from: RootKeySource; readonly to: RootKeySource },
+  progress: (keys: number) => void,
+): Promise<RootRotationReport> {
+  const { store, keys } = parts;
+  await keys.wrapped.reloadRootKey();
+  const former = await store.header();
+  if (former === undefined) throw keyMissing();
+  if (!former.root_key_id.equals(keys.wrapped.root_key_id)) throw rotatedMeanwhile();
+  const leftovers = 'path' in to ? nextKeyFiles(to.path) : [];
+  const prepared = await prepare(parts, from, to);
+  if (prepared.header.root_key_id.equals(former.root_key_id)) throw sameKey();
+  let wrapped: readonly WrappedKey[];
+  try {
+    wrapped = await replace(parts, caller, local, former, prepared, progress);
+  } catch (error) {
+    await discardUnused(parts, to, prepared);
+    throw error;
+  }
+  keys.wrapped.useRootKey(prepared.root_key);
+  if (prepared.next !== undefined && 'path' in to) finishNextKeyFile(to.path, prepared.next);
+  // Of rotations that were stopped before their transaction. Those that began later have other files.
+  for (const leftover of leftovers) destroyKeyFile(leftover);
+  return { keys: wrapped.length, not_removed: await removeFormer(from, to, former, prepared) };
+}
+
+/** Throws INVALID_INPUT for what would lose the vault: a file that exists, a weak key. Changes no other file. */
+async function prepare({ random }: Parts, from: RootKeySource, to: RootKeySource): Promise<PreparedKey> {
+  if (to.kind !== 'file') return { ...(await createRootKey(to, random)), next: undefined };
+  if (isSameFile(from, to)) assertReplaceable(to.path);
+  else assertNoKeyFile(to.path);
+  assertKeyFileCanBePrivate(to.path);
+  const root_key = random(KEY_BYTES);
+  const root_key_id = rootKeyId(root_key);
+  const next = writeNextKeyFile(to.path, root_key, root_key_id);
+  const unused = { passphrase_salt: undefined, root_key_ref: undefined, root_key_sealed: undefined };
+  return { root_key, header: { root_key_id, root_key_source: to.kind, ...unused }, next };
+}
+
+async function replace(
+  { store, keys, audit_log, random, now }: Parts,
+  caller: Caller,
+  local: OrganizationKeyring,
+  former: StoreHeader,
+  { root_key, header }: NewRootKey,
+  progress: (keys: number) => void,
+): Promise<readonly WrappedKey[]> {
+  for (let attempt = 1; ; attempt++) {
+    const wrapped = await keys.wrapped.rewrap(root_key, random, progress);
+    const change = {
+      expected_root_key_id: former.root_key_id,
+      header: { ...header, created_at: former.created_at },
+      keys: wrapped,
+    };
+    const entry = newEntry(caller, 'rotate_root_key', now(), { count: wrapped.length });
+    try {
+      await store.commit({ root_key: change, writes: [], audit: [audit_log.append(local, entry)] });
+      return wrapped;
+    } catch (error) {
+      const present = await store.header();
+      // A remote store may have committed before the connection broke.
+      if (present?.root_key_id.equals(header.root_key_id)) return wrapped;
+      if (present?.root_key_id.equals(former.root_key_id) === false) throw rotatedMeanwhile();
+      const is_conflict = error instanceof VaultError && error.code === 'CONFLICT';
+      if (!is_conflict || attempt === ATTEMPTS_MAX) throw error;
+    }
+  }
+}
+
+/** Removes a new key that the vault certainly does not have. After any doubt it stays: it may be the only one that opens the vault. */
+async function discardUnused({ store }: Parts, to: RootKeySource, prepared: PreparedKey): Promise<void> {
+  const header = await store.header().catch(() => undefined);
+  if (header === undefined || header.root_key_id.equals(prepared.header.root_key_id)) return;
+  if (prepared.next !== undefined) destroyKeyFile(prepared.next);
+  await discardRootKey(to, prepared).catch(() => undefined);
+}
+
+async function removeFormer(
+  from: RootKeySource,
+  to: RootKeySource,
+  header: StoreHeader,
+  prepared: PreparedKey,
+): Promise<string | undefined> {
+  try {
+    if (from.kind === 'file' && !isSameFile(from, to)) destroyKeyFile(from.path);
+    const is_other =
+      header.root_key_source !== to.kind || header.root_key_ref !== prepared.header.root_key_ref;
+    if (from.kind !== 'file' && is_other) await discardRootKey(from, { root_key: Buffer.alloc(0), header });
+    return undefined;
+  } catch {
+    return 'The former root key could not be removed from its source. It opens older copies of the vault only: remove it.';
+  }
+}
+
+function isSameFile(from: RootKeySource, to: RootKeySource): boolean {
+  if (from.kind !== 'file' || to.kind !== 'file') return false;
+  return from.path === to.path || realPath(from.path) === realPath(to.path);
+}
+
+function realPath(path: string): string {
+  try {
+    return fs.realpathSync(path);
+  } catch {
+    return path;
+  }
+}
+
+function rotatedMeanwhile(): VaultError {
+  return new VaultError(
+    'CONFLICT',
+    'Another process rotated the root key at the same time, and the vault has the key of that one. Nothing else was changed. Run the command again only to rotate it once more.',
+    { reason: 'key_rotated' },
+  );
+}
+
+function sameKey(): VaultError {
+  return new VaultError(
+    'INVALID_INPUT',
+    'The new root key is the present one, so nothing was changed. Make another one with `openssl rand -base64 32`.',
+    { reason: 'root_key_weak' },
+  );
+}
