@@ -19,6 +19,8 @@ export interface TransitServer {
   /** Path and namespace of every request. */
   readonly requests: string[];
   readonly keys: Map<string, Buffer>;
+  /** Decrypted, in the order of the requests. */
+  readonly plaintexts: Buffer[];
   stop(): Promise<void>;
   /** Listens again, on the same port. */
   start(): Promise<void>;
@@ -34,6 +36,7 @@ export async function startTransit(token = 'hvs.test-token-0123456789'): Promise
     sealed: false,
     kubernetes: new Map(),
     requests: [],
+    plaintexts: [],
     keys: new Map(['keyhold', 'other'].map((name) => [name, randomBytes(32)])),
     async stop() {
       server.closeAllConnections();
@@ -94,6 +97,7 @@ function respond(transit: TransitServer, request: http.IncomingMessage, path: st
     const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, 12)).setAAD(aad);
     decipher.setAuthTag(sealed.subarray(-16));
     const plaintext = Buffer.concat([decipher.update(sealed.subarray(12, -16)), decipher.final()]);
+    transit.plaintexts.push(plaintext);
     return { status: 200, body: { data: { plaintext: plaintext.toString('base64') } } };
   } catch {
     return error(400, 'cipher: message authentication failed');

@@ -13,7 +13,7 @@ const CHECK = 'root_key';
 const OTHERS_ANY = 0o077;
 
 export function checkRootKey(context: CliContext): Finding {
-  const { root_key } = context.settings();
+  const { root_key, key_cache_ms } = context.settings();
   switch (root_key.kind) {
     case 'file':
       return checkFile(root_key.path, mayVaultExist(context), context.settings().store.kind !== 'sqlite');
@@ -30,7 +30,10 @@ export function checkRootKey(context: CliContext): Finding {
       return ok(CHECK, 'It is in the keychain of this user.');
     case 'transit':
     case 'aws-kms':
-      return ok(CHECK, `It is in the vault, encrypted by ${rootKeyText(root_key)}.`);
+      return ok(
+        CHECK,
+        `It is in the vault, encrypted by ${rootKeyText(root_key)}; keys are used for at most ${key_cache_ms / 60_000} minutes without that service.`,
+      );
     case 'passphrase':
       if (context.env.KEYHOLD_PASSPHRASE?.trim())
         return ok(CHECK, 'The passphrase is in KEYHOLD_PASSPHRASE.');
