@@ -402,6 +402,7 @@ describe('the imports of the command line', () => {
       'secret.ts',
       'server_url.ts',
       'shell_quote.ts',
+      'store_location.ts',
     ]);
     expect(files.size).toBeGreaterThan(15);
   });
