@@ -271,6 +271,8 @@ export interface Store {
   auditEntries(organization: Buffer, from_position: number, limit: number): Promise<readonly StoredEntry[]>;
   /** Whether the store still is the one that was opened. Fast. */
   isReady(): Promise<boolean>;
+  /** The time of the database server. Absent: the store is on this machine. */
+  readonly clock?: () => Promise<Date>;
   /** Checks all stored data. Slow. */
   check(): Promise<StoreHealth>;
   /** A view of the present state that stays as it is while writes go on. For copies of the whole vault. */

@@ -124,7 +124,7 @@ export class Vault {
     const contents = new StackContents(parts, this.#guard, stacks, lookup, activity, pending);
     this.stacks = new Stacks(parts, this.#guard, stacks, contents);
     const writer = new CredentialWriter(parts, this.#guard, stacks, valid_keys, pending);
-    this.uses = new Uses(parts, this.#guard, stacks, lookup, valid_keys, activity, writer);
+    this.uses = new Uses(parts, this.#guard, stacks, lookup, valid_keys, activity, writer, this.nodes);
     this.definitions = new DefinitionApprovals(parts, this.#guard);
     const access = new AccessRequests(parts, this.#guard, stacks, valid_keys, this.definitions);
     this.#protection = new Protection(parts, this.#guard, writer, pending, this.uses.candidates, access);

@@ -30,6 +30,7 @@ const TIMESTAMP_FILES: Readonly<Record<string, string>> = {
   'src/vault/credentials/status.ts': 'a credential has expired',
   'src/vault/handles/records.ts': 'handles have expired',
   'src/vault/nodes/count_exchange.ts': 'when another node was seen, and when its counts end',
+  'src/vault/nodes/readiness.ts': 'the clock differs from that of the database server',
   'src/vault/people/sign_in_attempts.ts': 'attempts expire at a timestamp',
   'src/vault/people/sign_in_tickets.ts': 'tickets expire at a timestamp',
   'src/vault/people/web_sessions.ts': 'sessions expire at a timestamp',

@@ -27,8 +27,8 @@ export function addBuiltInRoutes(
   });
   app.get(READY_PATH, async (c) => {
     if (isDraining()) return c.json({ status: 'draining' }, 503);
-    const is_ready = await vault.isReady().catch(() => false);
-    return is_ready ? c.json({ status: 'ready' }) : c.json({ status: 'unavailable' }, 503);
+    const status = await vault.nodes.readiness();
+    return c.json({ status }, status === 'ready' ? 200 : 503);
   });
   app.get('/metrics', async (c) => {
     if (!metrics_open && !isOperator(await pipeline.authenticate(c))) {

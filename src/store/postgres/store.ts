@@ -209,6 +209,12 @@ export class PostgresStore implements Store {
     }
   }
 
+  readonly clock = async (): Promise<Date> => {
+    const text = 'SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint';
+    const [rows] = await this.#withSession((session) => session.run([{ name: 'clock', text }]));
+    return new Date(Number(rows?.[0]?.[0]));
+  };
+
   async check(): Promise<StoreHealth> {
     return this.#withSession(checkStore);
   }

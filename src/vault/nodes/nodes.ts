@@ -8,15 +8,23 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { MinuteWindows } from '../../io/minute_windows.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import { CountExchange } from './count_exchange.ts';
+import { type Readiness, readinessOf } from './readiness.ts';
 
 const EXCHANGE_EVERY_MS = 1_000;
 
 export class Nodes {
+  readonly #parts: Pick<VaultDependencies, 'store' | 'now'>;
   readonly #exchange: CountExchange;
   #running: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
 
   constructor(parts: Pick<VaultDependencies, 'store' | 'records' | 'keys' | 'now'>) {
+    this.#parts = parts;
     this.#exchange = new CountExchange(parts);
+  }
+
+  /** Whether this node can serve the vault. Fast. */
+  readiness(): Promise<Readiness> {
+    return readinessOf(this.#parts.store, this.#parts.now);
   }
 
   /** Whether other nodes serve the vault; false in a process that has not joined them. */

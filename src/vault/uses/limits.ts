@@ -1,11 +1,15 @@
-/** Applies the use policies of a credential and of an API key, and counts uses a minute, in this process. */
+/** Applies the use policies of a credential and of an API key, and counts uses a minute, with all nodes together. */
 import type { Caller } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { USE_LIMIT_KEYS_MAX } from '../../contract/limits.ts';
 import type { UsePolicy } from '../../contract/use/policy.ts';
-import { MinuteWindows } from '../../io/minute_windows.ts';
+import type { MinuteWindows } from '../../io/minute_windows.ts';
+import type { Nodes } from '../nodes/nodes.ts';
 import { assertWithinPolicy, type Limited } from './policy.ts';
 import type { UsableCredential, UseRequest } from './use.ts';
+
+/** Each policy has its limit. With this one, the counts of uses are compared with those of other events. */
+const USUAL_USES_PER_MINUTE = 60;
 
 interface AppliedPolicy {
   readonly policy: UsePolicy;
@@ -28,7 +32,11 @@ export function policiesOf(
 }
 
 export class UseLimits {
-  readonly #windows = new MinuteWindows(USE_LIMIT_KEYS_MAX);
+  readonly #windows: MinuteWindows;
+
+  constructor(nodes: Pick<Nodes, 'windows'>) {
+    this.#windows = nodes.windows('uses', USUAL_USES_PER_MINUTE, USE_LIMIT_KEYS_MAX);
+  }
 
   /** Throws FORBIDDEN, EXPIRED or RATE_LIMITED. */
   check(policies: readonly AppliedPolicy[], request: UseRequest, now: Date): void {

@@ -18,6 +18,7 @@ import { requestedRef } from '../credentials/name.ts';
 import type { CredentialWriter } from '../credentials/writer.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { Guard } from '../guard.ts';
+import type { Nodes } from '../nodes/nodes.ts';
 import { CredentialTokens } from '../oauth/credential_tokens.ts';
 import type { CredentialActivity } from '../records/credential_activity.ts';
 import type { StackRecords } from '../stacks/repository.ts';
@@ -52,7 +53,7 @@ export class Uses {
   readonly #activity: CredentialActivity;
   /** For uses that other operations make. */
   readonly log: UseLog;
-  readonly #limits = new UseLimits();
+  readonly #limits: UseLimits;
   /** What uses and tests find out about credentials. */
   readonly findings: CredentialFindings;
   /** Values that are tested before they are stored, or without being stored. */
@@ -72,6 +73,7 @@ export class Uses {
     valid_keys: ApiKeySet,
     activity: CredentialActivity,
     writer: CredentialWriter,
+    nodes: Nodes,
   ) {
     this.#parts = parts;
     this.#guard = guard;
@@ -83,6 +85,7 @@ export class Uses {
     this.log = new UseLog(parts, guard);
     this.kept = new KeptResponses(parts, guard);
     this.tokens = new CredentialTokens(parts, guard, valid_keys, writer, this.log);
+    this.#limits = new UseLimits(nodes);
     this.candidates = new Candidates(parts, guard, valid_keys, this.#limits, this.log);
     this.approvals = new UseApprovals(parts, valid_keys);
   }

@@ -149,7 +149,7 @@ export interface ServeProcess {
 }
 
 const READY = /^keyhold listening on (\S+)\n$/;
-const START_MS = 15_000;
+const START_MS = 60_000;
 
 /**
  * Starts the built `keyhold serve` on a free port and kills it when the test ends. Rejects if it exits before it is

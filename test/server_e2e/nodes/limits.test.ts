@@ -18,7 +18,10 @@ async function statusOf({ url }: ServeProcess, key: string): Promise<number> {
   return response.status;
 }
 
-describe('two nodes', () => {
+/** For several starts of a process on a loaded machine. */
+const LONG_MS = 180_000;
+
+describe('two nodes', { timeout: LONG_MS }, () => {
   test('requests with one key at both nodes count for one limit', async () => {
     const [first, second] = await startNodes({ KEYHOLD_RATE_LIMIT: '20' });
     const key = first.admin_key;
