@@ -193,6 +193,8 @@ export function chainStart({ chain }: Statements, organization: Buffer): number 
 /** Throws if a table is missing. */
 export function prepareStatements(database: Database): Statements {
   const found = 'kind, scope, revision, key_version, sealed_meta';
+  // A file of format 1 has no such column until the first write, and one that is read-only never gets it.
+  const organization = formatOf(database) === 1 ? "x''" : 'organization';
   return {
     key: database.prepare('SELECT owner, version, wrapped FROM wrapped_key WHERE owner = ? AND version = ?'),
     newest_key: database.prepare(
@@ -213,7 +215,7 @@ export function prepareStatements(database: Database): Statements {
     // Files that were upgraded from format 1 have records without an organization.
     below_version: database.prepare(
       `SELECT ${found}, id, blind_index AS "index", sealed_values FROM record
-       WHERE rowid > ? AND rowid <= ? AND key_version < ? AND organization IN (?, x'') ORDER BY rowid`,
+       WHERE rowid > ? AND rowid <= ? AND key_version < ? AND ${organization} IN (?, x'') ORDER BY rowid`,
     ),
     find: database
       .prepare<[Buffer], FoundByIndex>(`SELECT ${found}, id FROM record WHERE blind_index = ?`)
