@@ -31,6 +31,10 @@ const SQLITE_ONLY_TESTS = [
   'test/vault/audit/anchor.test.ts',
   // Vaults that their first use creates, which a database never gets, and modes of files.
   'test/vault/keys/{key_file,root_key}.test.ts',
+  // Count the statements of the SQLite driver.
+  'test/vault/stacks/sharing_cost.test.ts',
+  // Properties of input, which the vault validates before it reads the store: they take minutes.
+  'test/vault/credentials/tool_input.test.ts',
   // States of the vault file.
   'test/vault/open/*.test.ts',
   // Programs that create the vault, and the writers' queue of the vault file.
