@@ -26,6 +26,7 @@ describe('the tree of files', () => {
       'README.md',
       'biome.json',
       'build.ts',
+      'compose.yaml',
       'docs',
       'mcp.json',
       'package-lock.json',
