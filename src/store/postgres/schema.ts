@@ -86,6 +86,7 @@ const STATE: Query = {
     FROM (VALUES (1)) one(one) LEFT JOIN pg_namespace n ON n.nspname = 'keyhold'
     LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = 'format'`,
 };
+const SCHEMAS: Query = { text: `SELECT 1 FROM pg_namespace WHERE nspname = 'keyhold'` };
 const FORMAT: Query = { text: 'SELECT number FROM keyhold.format' };
 const HEADER: Query = {
   text: `SELECT root_key_id, root_key_source, passphrase_salt, created_at, root_key_ref, root_key_sealed
@@ -170,7 +171,9 @@ async function migrateLocked(session: Session): Promise<void> {
   await session.run([lockQuery()]);
   // Another node may have migrated while this one waited for the lock.
   const format = await readFormat(session);
-  if (format === 0) await session.run([{ text: 'CREATE SCHEMA IF NOT EXISTS keyhold' }]);
+  // IF NOT EXISTS would need a permission on the database also for a schema that exists.
+  const [schemas] = format === 0 ? await session.run([SCHEMAS]) : [];
+  if (schemas?.length === 0) await session.run([{ text: 'CREATE SCHEMA keyhold' }]);
   for (const migration of MIGRATIONS.slice(format)) {
     await session.run([{ text: migration }, { text: 'UPDATE keyhold.format SET number = number + 1' }]);
   }

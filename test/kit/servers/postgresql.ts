@@ -14,6 +14,10 @@ export interface PostgresqlServer {
   readonly data: string;
   /** Runs statements as the owner of the server. */
   execute(statements: string, database?: string): Promise<void>;
+  /** The rows of one statement, as the owner of the server. */
+  query(statement: string, database?: string): Promise<readonly Record<string, unknown>[]>;
+  /** Ends the server at once, without a checkpoint, and starts it again after `pause_ms`. */
+  restart(pause_ms?: number): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -78,21 +82,34 @@ export async function startPostgresql(
     ...tls,
     ...more_settings,
   ];
-  const server = spawn(
-    join(binary_folder, 'postgres'),
-    ['-D', data, '-F', ...settings.flatMap((setting) => ['-c', setting])],
-    { ...ids, cwd: folder, stdio: 'ignore' },
-  );
-  const execute = (statements: string, database = 'postgres') =>
-    executeAt(folder, port, database, statements);
-  await untilReady(server, () => execute('SELECT 1'));
-  const stop = async () => {
+  const program = join(binary_folder, 'postgres');
+  const query = (statement: string, database = 'postgres') => queryAt(folder, port, database, statement);
+  const execute = async (statements: string, database?: string) => {
+    await query(statements, database);
+  };
+  const start = async () => {
+    const settings_arguments = settings.flatMap((setting) => ['-c', setting]);
+    const options = { ...ids, cwd: folder, stdio: 'ignore' } as const;
+    const started = spawn(program, ['-D', data, '-F', ...settings_arguments], options);
+    await untilReady(started, () => execute('SELECT 1'));
+    return started;
+  };
+  const end = async () => {
     const ended = new Promise((resolve) => server.once('exit', resolve));
     server.kill('SIGQUIT');
     await ended;
+  };
+  let server = await start();
+  const restart = async (pause_ms = 0) => {
+    await end();
+    await new Promise((resolve) => setTimeout(resolve, pause_ms));
+    server = await start();
+  };
+  const stop = async () => {
+    await end();
     removeFolder(folder);
   };
-  return { port, data, execute, stop };
+  return { port, data, execute, query, restart, stop };
 }
 
 let databases = 0;
@@ -106,7 +123,7 @@ export async function createDatabase(server: PostgresqlServer): Promise<string> 
 }
 
 /** Over the socket in the folder, whatever the rules for TCP are. */
-async function executeAt(host: string, port: number, database: string, statements: string): Promise<void> {
+async function queryAt(host: string, port: number, database: string, statements: string) {
   const client = new pg.Client({
     host,
     port,
@@ -117,7 +134,8 @@ async function executeAt(host: string, port: number, database: string, statement
   client.on('error', () => undefined);
   await client.connect();
   try {
-    await client.query(statements);
+    const { rows } = await client.query<Record<string, unknown>>(statements);
+    return rows;
   } finally {
     await client.end();
   }
