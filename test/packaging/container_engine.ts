@@ -92,7 +92,7 @@ export function openContainerEngine(): ContainerEngine {
       await podman('rm', '--all', '--force', '--time', '0');
       await podman('rmi', '--all', '--force');
       await podman('system', 'reset', '--force');
-      removeFolder(folder);
+      await removeFolder(folder);
     },
   };
 }
