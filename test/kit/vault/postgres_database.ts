@@ -36,7 +36,14 @@ export const postgresEngine: TestEngine = {
   settings: (home) => ({ KEYHOLD_STORE: `postgres://${VAULT_ROLE}@127.0.0.1:${PORT}/${databaseOf(home)}` }),
   copy: async (home, to_home) => {
     const [from, to] = [databaseOf(home), databaseOf(to_home)];
-    execute(`DROP DATABASE ${to} WITH (FORCE); CREATE DATABASE ${to} TEMPLATE ${from} OWNER ${VAULT_ROLE}`);
+    // A database with connections cannot be copied. An open vault connects again when it needs to.
+    execute(
+      `DROP DATABASE ${to} WITH (FORCE);
+      ALTER DATABASE ${from} ALLOW_CONNECTIONS false;
+      SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '${from}';
+      CREATE DATABASE ${to} TEMPLATE ${from} OWNER ${VAULT_ROLE};
+      ALTER DATABASE ${from} ALLOW_CONNECTIONS true`,
+    );
   },
   forget: (folder) => {
     for (const [home, database] of databases) {

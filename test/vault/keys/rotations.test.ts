@@ -196,7 +196,7 @@ describe('rotating a data key', () => {
     await at.vault.close();
     // The log of before, with its own head: consistent in itself.
     await openTestDatabase(at.home).replaceAuditEntries(old_entries);
-    const reopened = await openTestVault(at.home, {}, 'no');
+    const reopened = await openTestVault(at.home);
     const kinds = (await findingsOf(reopened)).map(({ kind }) => kind);
     expect(kinds).toContain('log_truncated');
   });

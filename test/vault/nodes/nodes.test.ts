@@ -8,7 +8,7 @@ const KEYS_MAX = 100;
 const EXCHANGED_MS = 2_500;
 
 async function openNode(home: string, now = () => new Date()) {
-  const { vault } = await openTestVault(home, {}, 'if_new', { now });
+  const { vault } = await openTestVault(home, {}, undefined, { now });
   const windows = vault.nodes.windows('events', 10, KEYS_MAX);
   await vault.nodes.join();
   onTestFinished(() => vault.nodes.leave());
@@ -69,7 +69,7 @@ describe('Nodes', () => {
   test('a killed node is forgotten after three minutes, and its record is deleted', async () => {
     const home = temporaryFolder();
     // Its clock is five minutes late, and it never leaves.
-    const late = await openTestVault(home, {}, 'if_new', { now: () => new Date(Date.now() - 300_000) });
+    const late = await openTestVault(home, {}, undefined, { now: () => new Date(Date.now() - 300_000) });
     await late.vault.nodes.join();
     const first = await openNode(home);
     expect(first.vault.nodes.hasOthers).toBe(false);
