@@ -432,7 +432,7 @@ describe('completion against a server', () => {
       'linear,datadog',
       ...(await complete(home, ['services', 'show', 'datad'])).slice(1).map((id) => `linear,${id}`),
     ]);
-    expect(await complete(home, ['audit', 'list', '--action', 'rot'])).toEqual(['rotate_key']);
+    expect(await complete(home, ['audit', 'list', '--action', 'rotate_k'])).toEqual(['rotate_key']);
   });
 });
 
