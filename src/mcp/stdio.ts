@@ -19,6 +19,8 @@ export async function serveMcpOverStdio<Context>(
   },
 ): Promise<void> {
   const protocol_stdout = process.stdout;
+  // The SDK's transport adds listeners for each message that waits for a slow reader; Node.js warns on stderr from the 11th on.
+  protocol_stdout.setMaxListeners(0);
   // Text that a library prints must not end up between two messages.
   Object.defineProperty(process, 'stdout', { value: process.stderr });
   const warn = (fields: Record<string, unknown>, message: string) =>
