@@ -178,7 +178,7 @@ const WRONG_SETTINGS: readonly (readonly [name: string, value: string, message: 
   ['KEYHOLD_CIPHER', 'rot13', /must be aes-256-gcm or xchacha20-poly1305/],
   ['KEYHOLD_LOG', 'loud', /must be one of debug, info/],
   ['KEYHOLD_STORE', 'postgres://localhost/keyhold', /must be sqlite:PATH/],
-  ['KEYHOLD_ROOT_KEY', 'hunter2', /must be file:PATH, env:NAME or passphrase/],
+  ['KEYHOLD_ROOT_KEY', 'hunter2', /must be file:PATH, env:NAME, passphrase, keychain/],
   ['KEYHOLD_HOME', ' ', /must be the path of a folder/],
 ];
 
