@@ -25,6 +25,7 @@ export const DELEGATING: ReadonlySet<string> = new Set([
   'authenticate',
   'delete',
   'get',
+  'health',
   'listAudit',
   'listOf',
   'previewDestination',
