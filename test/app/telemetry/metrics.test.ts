@@ -43,6 +43,7 @@ test('the exported metrics are those of /metrics, with the same values', async (
       'keyhold_http_request_duration_seconds histogram',
       'keyhold_http_requests_total sum',
       'keyhold_log_lines_dropped_total sum',
+      'keyhold_retests_total sum',
     ]);
     for (const { metric, kind, attributes, value, sum, bounds, counts } of own) {
       if (kind !== 'histogram') expect(lines).toContain(lineOf(metric, attributes, value));
