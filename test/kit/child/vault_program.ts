@@ -9,6 +9,7 @@ import { compose } from '../../../src/app/compose.ts';
 import type { Caller, Scope } from '../../../src/contract/caller.ts';
 import { VaultError } from '../../../src/contract/errors.ts';
 import type { Calls } from '../../../src/contract/use/call.ts';
+import { errnoOf } from '../../../src/io/errno.ts';
 import type { Vault } from '../../../src/vault/vault.ts';
 
 /** The one argument of the program, as JSON. */
@@ -79,8 +80,17 @@ const composition = compose({ env, promptSecret: async () => undefined, now: () 
 const create = env.KEYHOLD_STORE === undefined ? 'if_new' : 'yes';
 const newCaller = () => composition.caller('library');
 
+/** Returns when the whole line is written: the pipe may accept a part of it, or nothing while it is full. */
 function writeLine(line: WriterLine | CallResult): void {
-  writeSync(1, `${JSON.stringify(line)}\n`);
+  let rest = Buffer.from(`${JSON.stringify(line)}\n`);
+  while (rest.length > 0) {
+    try {
+      rest = rest.subarray(writeSync(1, rest));
+    } catch (error) {
+      if (errnoOf(error) !== 'EAGAIN') throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
 }
 
 function toFailure(error: unknown): Failure {
