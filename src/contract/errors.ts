@@ -77,7 +77,6 @@ export type ErrorReason =
   | 'vault_exposed'
   | 'vault_file_linked'
   | 'vault_missing'
-  | 'vault_moved'
   | 'vault_newer'
   | 'wal_mismatch';
 

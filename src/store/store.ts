@@ -192,7 +192,7 @@ export interface RowCounts {
   readonly keys: number;
   readonly records: number;
   readonly entries: number;
-  /** Of the newest record; 0 if there is none. */
+  /** Of the newest record; 0 without records. */
   readonly last_seq: number;
 }
 

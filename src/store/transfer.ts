@@ -44,7 +44,7 @@ export interface StoreReceiver extends RowReader {
 
 /** Where a restore or a move puts a vault. */
 export interface TransferTarget {
-  /** The present vault; `undefined` if there is none. Rejects with VaultError if it cannot be read. */
+  /** The present vault, or `undefined`. Rejects with VaultError if it cannot be read. */
   openExisting(): Promise<StoreSnapshot | undefined>;
   /** Begins to receive, or continues the transfer of the same id. Rejects with UNAVAILABLE while another process receives. */
   receive(transfer_id: string, header: StoreHeader): Promise<StoreReceiver>;

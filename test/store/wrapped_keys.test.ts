@@ -24,7 +24,7 @@ async function storeWith(engine: StoreEngine, keys: readonly WrappedKey[], locat
 
 const NEW_HEADER = { ...HEADER, root_key_id: Buffer.alloc(16, 9), root_key_source: 'env' };
 
-/** The change of the root key from that of the kit, with every key wrapped anew. */
+/** The change of the root key from that of the kit, with every key wrapped again. */
 function change(keys: readonly WrappedKey[], expected_root_key_id = HEADER.root_key_id) {
   const wrapped = keys.map((one) => ({ ...one, wrapped: Buffer.from(`new ${one.wrapped.toString()}`) }));
   return { expected_root_key_id, header: NEW_HEADER, keys: wrapped };

@@ -78,23 +78,6 @@ export class BrokenConnectionError extends Error {
   }
 }
 
-export function conflictError(cause?: unknown): VaultError {
-  return new VaultError(
-    'CONFLICT',
-    'Another request changed this at the same time. Your change was not made; try again.',
-    cause === undefined ? {} : { cause: withoutDetail(cause) },
-  );
-}
-
-export function keyRotatedError(): VaultError {
-  const message = 'A key was rotated at the same time. Your change was not made; try again.';
-  return new VaultError('CONFLICT', message, { reason: 'key_rotated' });
-}
-
-export function closedError(): VaultError {
-  return new VaultError('UNAVAILABLE', 'The vault was closed. Open it again.');
-}
-
 /** The connection broke during a commit, and the database could not be reached to find out whether it was made. */
 export function unknownOutcomeError(): VaultError {
   return new VaultError(
@@ -107,17 +90,8 @@ export function unknownOutcomeError(): VaultError {
 export function rolledBackError(): VaultError {
   return new VaultError(
     'CORRUPT',
-    'The database is older than what it confirmed to this process: a failover lost writes, or a backup was restored. Nothing is read or written. Make the newest copy the primary, or restart Keyhold to accept this one.',
+    'The database is older than what it confirmed to this process: a failover lost writes, or a backup was restored. Nothing is read or written. Make the newest copy the primary; or accept this one with `keyhold audit verify --accept`, then restart Keyhold.',
     { reason: 'store_rolled_back' },
-  );
-}
-
-/** The position of the next entry is taken by one that this vault did not write. */
-export function brokenLogError(cause?: unknown): VaultError {
-  return new VaultError(
-    'CORRUPT',
-    'The audit log was tampered with, so nothing was written. Run `keyhold audit verify`, then restore a backup.',
-    { reason: 'audit_broken', cause: withoutDetail(cause) },
   );
 }
 
@@ -143,7 +117,7 @@ function vaultError({ code, reason, message }: ErrorRow, cause: unknown): VaultE
 }
 
 /** An error response of the server quotes rows and statements in its further fields: keeps its message and state only. */
-function withoutDetail(error: unknown): unknown {
+export function withoutDetail(error: unknown): unknown {
   const state = sqlStateOf(error);
   if (state === undefined || !(error instanceof Error)) return error;
   return Object.assign(new Error(error.message), { code: state, severity: 'ERROR' });

@@ -3,6 +3,7 @@
  * others; nothing is cached that another node may have changed without being compared with the database first.
  */
 import { STORE_OUTAGE_TIMEOUT_MS } from '../../contract/limits.ts';
+import { closedError } from '../errors.ts';
 import { RowCache } from '../row_cache.ts';
 import type {
   Batch,
@@ -22,7 +23,7 @@ import type {
   WrappedKey,
 } from '../store.ts';
 import { Connection, type PostgresOptions, type Query, type Rows, type Session } from './connection.ts';
-import { BrokenConnectionError, ConnectError, closedError, retryUntil, toStoreError } from './errors.ts';
+import { BrokenConnectionError, ConnectError, retryUntil, toStoreError } from './errors.ts';
 import { checkStore } from './health.ts';
 import { ReadBatcher, type ReadKind } from './read_batcher.ts';
 import { createVault, inTransaction, migrate, readFormat, readHeader } from './schema.ts';
@@ -239,7 +240,7 @@ export class PostgresStore implements Store {
     return (await this.#run([query]))[0] ?? [];
   }
 
-  /** Reads may be repeated: they wait for a primary while there is none. */
+  /** Reads may be repeated: they wait until a primary is available. */
   async #run(queries: readonly Query[]): Promise<readonly Rows[]> {
     return retryUntil(this.#deadline(this.#reader), async () => (await this.#reader.session()).run(queries));
   }

@@ -5,6 +5,7 @@
 import type { Database, Statement } from 'better-sqlite3';
 import { VaultError } from '../../contract/errors.ts';
 import { BoundedMap } from '../../io/bounded_map.ts';
+import { brokenLogError, keyRotatedError } from '../errors.ts';
 import type { AuditAppend } from '../store.ts';
 import { isUniqueViolation } from './errors.ts';
 import { POSITIONS_PER_ORGANIZATION } from './schema.ts';
@@ -106,7 +107,7 @@ export class AuditChainWriter {
     try {
       this.#sql.append.run(start + position, key_version, pending.sealed, link, head_mac);
     } catch (error) {
-      if (isUniqueViolation(error)) throw brokenLog(error);
+      if (isUniqueViolation(error)) throw brokenLogError(error);
       throw error;
     }
   }
@@ -114,15 +115,7 @@ export class AuditChainWriter {
 
 function assertNotOlder(append: AuditAppend, head: { readonly key_version: number }): void {
   if (append.key_version >= head.key_version) return;
-  const message = 'A key was rotated at the same time. Your change was not made; try again.';
-  throw new VaultError('CONFLICT', message, { reason: 'key_rotated' });
-}
-
-/** The position of the next entry is taken by one that this vault did not write. */
-function brokenLog(cause: unknown): VaultError {
-  const message =
-    'The audit log was tampered with, so nothing was written. Run `keyhold audit verify`, then restore a backup.';
-  return new VaultError('CORRUPT', message, { reason: 'audit_broken', cause });
+  throw keyRotatedError();
 }
 
 function emptyChain(number: number): KnownHead {

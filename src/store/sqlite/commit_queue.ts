@@ -4,9 +4,9 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from 'better-sqlite3';
-import { VaultError } from '../../contract/errors.ts';
 import { PENDING_COMMITS_MAX } from '../../contract/limits.ts';
 import { inSpan } from '../../io/tracing/span.ts';
+import { tooManyWritesError } from '../errors.ts';
 import type { Batch, ChangePlan, LoadedRow, OnCommit, Plan, RowRead } from '../store.ts';
 import { AuditChainWriter, type KnownHeads } from './audit_chain.ts';
 import { isBusy, retryWhileBusy, toStoreError } from './errors.ts';
@@ -66,13 +66,7 @@ export class CommitQueue {
 
   change<Result>(reads: readonly RowRead[], plan: Plan<Result>): Promise<Result> {
     if (this.#pending.length >= PENDING_COMMITS_MAX) {
-      return Promise.reject(
-        new VaultError(
-          'UNAVAILABLE',
-          'Too many writes are waiting. Nothing was changed; try again shortly.',
-          { reason: 'busy' },
-        ),
-      );
+      return Promise.reject(tooManyWritesError());
     }
     return inSpan('commit', COMMIT_SPAN, () => this.#add(reads, plan));
   }

@@ -84,7 +84,3 @@ export function mapStoreErrors<Result>(act: () => Result): Result {
     throw toStoreError(error);
   }
 }
-
-export function closedError(): VaultError {
-  return new VaultError('UNAVAILABLE', 'The vault was closed. Open it again.');
-}

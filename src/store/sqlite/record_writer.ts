@@ -1,6 +1,6 @@
 /** Executes the writes of a batch inside a transaction. Each applies only if the record has the expected revision. */
 import type { Database } from 'better-sqlite3';
-import { VaultError } from '../../contract/errors.ts';
+import { conflictError } from '../errors.ts';
 import type { Batch, RecordWrite, RootKeyChange, WrappedKey } from '../store.ts';
 import { isUniqueViolation } from './errors.ts';
 
@@ -17,7 +17,7 @@ export class RecordWriter {
   apply({ keys = [], root_key_id, root_key, writes }: Batch): void {
     if (root_key !== undefined) this.#replaceRootKey(root_key);
     if (keys.length > 0) this.#addKeys(keys, root_key_id);
-    for (const write of writes) if (!this.#isApplied(write)) throw conflict();
+    for (const write of writes) if (!this.#isApplied(write)) throw conflictError();
   }
 
   #isApplied(write: RecordWrite): boolean {
@@ -32,7 +32,7 @@ export class RecordWriter {
         try {
           return write.expected_revision === 0 ? this.#insert(write) : this.#update(write);
         } catch (error) {
-          throw isUniqueViolation(error) ? conflict(error) : error;
+          throw isUniqueViolation(error) ? conflictError(error) : error;
         }
     }
   }
@@ -52,11 +52,12 @@ export class RecordWriter {
   }
 
   #addKeys(keys: readonly WrappedKey[], root_key_id: Buffer | undefined): void {
-    if (root_key_id !== undefined && this.#sql.has_root_key.get(root_key_id) === undefined) throw conflict();
+    if (root_key_id !== undefined && this.#sql.has_root_key.get(root_key_id) === undefined)
+      throw conflictError();
     const newest = this.#sql.newest_version.get() ?? 0;
     for (const { owner, version, wrapped } of keys) {
-      if (version > 1 && version <= newest) throw conflict();
-      if (this.#sql.add_key.run(owner, version, wrapped).changes !== 1) throw conflict();
+      if (version > 1 && version <= newest) throw conflictError();
+      if (this.#sql.add_key.run(owner, version, wrapped).changes !== 1) throw conflictError();
     }
   }
 
@@ -69,19 +70,11 @@ export class RecordWriter {
       root_key_sealed ?? null,
     ] as const;
     if (this.#sql.replace_header.run(root_key_id, ...source, expected_root_key_id).changes !== 1)
-      throw conflict();
-    if (this.#sql.count_keys.get() !== keys.length) throw conflict();
+      throw conflictError();
+    if (this.#sql.count_keys.get() !== keys.length) throw conflictError();
     for (const { owner, version, wrapped } of keys)
-      if (this.#sql.replace_key.run(wrapped, owner, version).changes !== 1) throw conflict();
+      if (this.#sql.replace_key.run(wrapped, owner, version).changes !== 1) throw conflictError();
   }
-}
-
-function conflict(cause?: unknown): VaultError {
-  return new VaultError(
-    'CONFLICT',
-    'Another request changed this at the same time. Your change was not made; try again.',
-    { cause },
-  );
 }
 
 function prepare(database: Database) {

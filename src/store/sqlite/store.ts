@@ -4,6 +4,7 @@
  */
 import { realpathSync } from 'node:fs';
 import Driver, { type Database } from 'better-sqlite3';
+import { closedError } from '../errors.ts';
 import { RowCache } from '../row_cache.ts';
 import type {
   Batch,
@@ -26,7 +27,6 @@ import type {
 import { CommitQueue } from './commit_queue.ts';
 import { toDriverError } from './driver.ts';
 import {
-  closedError,
   ignoreErrors,
   mapStoreErrors,
   retryWhileBusy,

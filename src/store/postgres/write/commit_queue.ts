@@ -11,18 +11,18 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { VaultError } from '../../../contract/errors.ts';
 import { PENDING_COMMITS_MAX, STORE_BUSY_TIMEOUT_MS } from '../../../contract/limits.ts';
 import { BoundedMap } from '../../../io/bounded_map.ts';
+import { brokenLogError, conflictError, tooManyWritesError } from '../../errors.ts';
 import type { RowCache } from '../../row_cache.ts';
 import type { Batch, ChangePlan, OnCommit, Plan, RowRead } from '../../store.ts';
 import type { Connection, Session } from '../connection.ts';
 import {
   BrokenConnectionError,
-  brokenLogError,
   ConnectError,
-  conflictError,
   isDemoted,
   isRetryable,
   toStoreError,
   unknownOutcomeError,
+  withoutDetail,
 } from '../errors.ts';
 import { keyOf } from '../statements.ts';
 import { hasOtherKeys, isConflict, isHeadChange, isLockTimeout, isTakenPosition } from './failures.ts';
@@ -68,13 +68,7 @@ export class GroupCommitQueue {
 
   change<Result>(reads: readonly RowRead[], plan: Plan<Result>): Promise<Result> {
     if (this.#pending.length >= PENDING_COMMITS_MAX) {
-      return Promise.reject(
-        new VaultError(
-          'UNAVAILABLE',
-          'Too many writes are waiting. Nothing was changed; try again shortly.',
-          { reason: 'busy' },
-        ),
-      );
+      return Promise.reject(tooManyWritesError());
     }
     return new Promise((resolve, reject) => {
       let planned: ChangePlan<Result> | undefined;
@@ -216,10 +210,10 @@ export class GroupCommitQueue {
       return this.#attempt(session, changes, { is_locked: true, number: 1 });
     }
     if (changes.length > 1) return this.#pending.restore(changes, true);
-    if (isTakenPosition(error)) return reject(changes, brokenLogError(error));
-    if (hasOtherKeys(error)) return reject(changes, conflictError(error));
+    if (isTakenPosition(error)) return reject(changes, brokenLogError(withoutDetail(error)));
+    if (hasOtherKeys(error)) return reject(changes, conflictError(withoutDetail(error)));
     if (!is_conflict) return reject(changes, toStoreError(error));
-    if (attempt.number >= ATTEMPTS_MAX) return reject(changes, conflictError(error));
+    if (attempt.number >= ATTEMPTS_MAX) return reject(changes, conflictError(withoutDetail(error)));
     await sleep(Math.random() * attempt.number);
     return this.#attempt(session, changes, { is_locked: true, number: attempt.number + 1 });
   }

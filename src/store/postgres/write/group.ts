@@ -4,6 +4,7 @@
  * every assumption that was made about rows that were not loaded.
  */
 import { VaultError } from '../../../contract/errors.ts';
+import { conflictError, keyRotatedError } from '../../errors.ts';
 import type {
   AuditAppend,
   Batch,
@@ -13,7 +14,6 @@ import type {
   StoredMeta,
   WrappedKey,
 } from '../../store.ts';
-import { conflictError, keyRotatedError } from '../errors.ts';
 import { keyOf } from '../statements.ts';
 import {
   type GroupEntry,

@@ -5,7 +5,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from 'better-sqlite3';
 import { STORE_BUSY_TIMEOUT_MS } from '../../../contract/limits.ts';
-import { closedError, ignoreErrors, isBusy, storeError, waitWhileBusy } from '../errors.ts';
+import { closedError } from '../../errors.ts';
+import { ignoreErrors, isBusy, storeError, waitWhileBusy } from '../errors.ts';
 import type { ReadSnapshot } from '../read_snapshot.ts';
 import { ensureWal } from '../schema.ts';
 

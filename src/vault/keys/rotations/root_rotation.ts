@@ -1,5 +1,5 @@
 /**
- * Replaces the root key: wraps every key of the vault anew, and replaces header and wrapped keys in one transaction. The new key is
+ * Replaces the root key: wraps every key of the vault again, and replaces header and wrapped keys in one transaction. The new key is
  * durable at its source before, and the former one is destroyed after the transaction, so that a crash at any point leaves a vault
  * that opens.
  */
