@@ -271,5 +271,5 @@ export const TOKEN_LEASE_MS = 30_000;
 /** Between two requests for tokens after one that failed, doubled with each failure. */
 export const TOKEN_RETRY_MIN_MS = 5_000;
 export const TOKEN_RETRY_MAX_MS = 10 * 60_000;
-/** How long a process that stops exports what is left of its telemetry. */
+/** How long a process that stops exports the rest of its telemetry. */
 export const TELEMETRY_SHUTDOWN_MAX_MS = 2_000;

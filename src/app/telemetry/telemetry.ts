@@ -11,7 +11,7 @@ export interface TelemetryOptions {
 }
 
 export interface Telemetry {
-  /** Exports what is queued, for a limited time. Never rejects. */
+  /** Exports the queued spans and metrics, for a limited time. Never rejects. */
   close(): Promise<void>;
 }
 

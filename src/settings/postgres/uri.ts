@@ -34,7 +34,7 @@ export function isPostgresUri(text: string): boolean {
   return /^postgres(?:ql)?:\/\//.test(text);
 }
 
-/** Throws INVALID_INPUT for what is not such a URI, and for a file of certificates that cannot be used. */
+/** Throws INVALID_INPUT for any other text, and for a file of certificates that cannot be used. */
 export function parsePostgresUri(text: string, home: string, env: NodeJS.ProcessEnv): PostgresLocation {
   const [match, user_info = '', host_list = '', path = '', query = ''] = URI_PATTERN.exec(text) ?? [];
   const parameters = new URLSearchParams(query);
