@@ -144,7 +144,8 @@ export class TokenRefresher implements AccessTokens {
       const { remaining_ms } = start;
       if (start.for === 'retry' || performance.now() > give_up_ms)
         throw unavailable(credential, remaining_ms, 'a request for it failed a short time ago');
-      await sleep(Math.min(remaining_ms, POLL_MS * (1 + Math.random())), undefined, { ref: false });
+      // Keeps the process alive: its caller waits.
+      await sleep(Math.min(remaining_ms, POLL_MS * (1 + Math.random())));
     }
   }
 

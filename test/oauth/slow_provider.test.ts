@@ -1,8 +1,9 @@
 /** Refreshes at a provider that responds later than Keyhold waits. */
 import { expect, test } from 'vitest';
 import { TOKEN_REFRESH_PATIENCE_MS, TOKEN_REQUEST_TIMEOUT_MS } from '../../src/contract/limits.ts';
+import { runProgram } from '../kit/child/built_program.ts';
 import { errorOf } from '../kit/outcome.ts';
-import type { Handler } from '../kit/upstream/upstream.ts';
+import { type Handler, upstreamEnv } from '../kit/upstream/upstream.ts';
 import { openTestVault } from '../kit/vault/temp_vault.ts';
 import { setup, tokens, WITHOUT_TOKEN } from './token_endpoint.ts';
 
@@ -75,6 +76,21 @@ test('closing the vault waits for a request that runs, and stores its tokens', a
   const again = await openTestVault(home);
   const { entries } = await again.vault.listAudit(caller(), { action: 'refresh' });
   expect(entries).toHaveLength(1);
+});
+
+test('a command waits for the request of another process, and uses the access token that it obtained', async () => {
+  const next = tokens();
+  const { get, home, received, provider } = await setup(
+    (request, response) => void setTimeout(() => next(request, response), 6_000),
+    { ends_in_ms: null, values: WITHOUT_TOKEN },
+  );
+  const running = get();
+  await expect.poll(() => provider.requests).toHaveLength(1);
+  const env = { KEYHOLD_HOME: home, ...upstreamEnv(home) };
+  expect(await runProgram(['call', 'acme', '/'], { env })).toMatchObject({ code: 0 });
+  expect(await running).toBe(200);
+  expect(received).toEqual(['access-token-1', 'access-token-1']);
+  expect(provider.requests).toHaveLength(1);
 });
 
 test('no request is sent if the values for it were ready so late that another process may have refreshed meanwhile', async () => {
