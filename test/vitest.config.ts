@@ -35,8 +35,6 @@ const SQLITE_ONLY_TESTS = [
   'test/vault/stacks/sharing_cost.test.ts',
   // Properties of input, which the vault validates before it reads the store: they take minutes.
   'test/vault/credentials/tool_input.test.ts',
-  // A hundred processes that are killed at any point of a rotation, which takes minutes.
-  'test/vault/keys/rotation_kills.test.ts',
   // Property of concurrent writes to stacks, which takes minutes; test/vault/processes has concurrent writes too.
   'test/vault/stacks/concurrency.test.ts',
   // States of the vault file.

@@ -1,15 +1,26 @@
-/** Rotations by the built program that are killed at random times: the vault opens, nothing is lost, and the next run finishes. */
+/**
+ * Rotations by the built program that are killed at random times while another process writes: the vault opens, nothing is lost, and
+ * the next run finishes.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
+import { localCaller } from '../../../src/contract/caller.ts';
 import { runProgram, startProgram } from '../../kit/child/built_program.ts';
+import { useVaultProcesses } from '../../kit/child/vault_process.ts';
 import { runSize } from '../../kit/run_size.ts';
 import { test_engine } from '../../kit/vault/database.ts';
 import { revealCredentials } from '../../kit/vault/revealed_values.ts';
 import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
-const KILLS = runSize({ quick: 1, ci: 20, slow: 100 });
+/** Each takes three seconds on a remote engine. */
+const KILLS = runSize({ quick: 1, ci: test_engine.is_remote ? 5 : 20, slow: 100 });
 const CREDENTIALS = 60;
-const TIMEOUT_MS = 900_000;
+/** The credential that another process updates. */
+const UPDATED = 'updated';
+const UPDATES_AT_ONCE = 5;
+const UPDATE_PAUSE_MS = 20;
+const TIMEOUT_MS = 1_800_000;
+const processes = useVaultProcesses();
 
 const KINDS = [
   { argv: ['rotate', 'root'] },
@@ -21,12 +32,13 @@ const KINDS = [
 async function newVault(env: NodeJS.ProcessEnv = {}): Promise<string> {
   const home = temporaryFolder();
   const { vault, caller } = await openTestVault(home, env);
-  for (let number = 0; number < CREDENTIALS; number++)
+  const names = Array.from({ length: CREDENTIALS }, (_, number) => `number-${number}`);
+  for (const name of [UPDATED, ...names])
     await vault.store(caller(), {
       service_id: 'linear',
-      name: `number-${number}`,
+      name,
       credential_type: 'api_key',
-      credential_value: `lin_api_${number}`,
+      credential_value: `lin_api_${name}`,
     });
   await vault.close();
   return home;
@@ -48,6 +60,35 @@ async function killOnce(argv: readonly string[], env: NodeJS.ProcessEnv, run_ms:
   await exited;
 }
 
+/** Another process that has the vault open, and updates one credential until `ended` resolves. Resolves with its last value. */
+async function startWriter(home: string) {
+  const writer = await processes.open(home);
+  let round = 0;
+  return async (ended: Promise<unknown>): Promise<string> => {
+    let has_ended = false;
+    const waiting = ended.finally(() => {
+      has_ended = true;
+    });
+    do {
+      round += 1;
+      const input = { service_id: 'linear', name: UPDATED, credentials: { linear_api_key: `v-${round}-#` } };
+      const call = await writer.call('update', localCaller('library', 'writer'), [input], UPDATES_AT_ONCE);
+      expect(call).toMatchObject({ results: expect.objectContaining({ length: UPDATES_AT_ONCE }) });
+      await sleep(UPDATE_PAUSE_MS);
+    } while (!has_ended);
+    await waiting;
+    return `v-${round}-${UPDATES_AT_ONCE - 1}`;
+  };
+}
+
+/** The values of the credentials that are not updated, and the value of the one that is. */
+async function valuesOf(home: string) {
+  const revealed = await revealCredentials(home);
+  const updated = revealed.get(`linear/${UPDATED}`)?.values.linear_api_key;
+  revealed.delete(`linear/${UPDATED}`);
+  return { revealed, updated };
+}
+
 describe('a rotation that is killed', () => {
   test.each(KINDS)(
     '$argv leaves a vault that opens with every value, an audit log without findings, and is finished by the next run',
@@ -55,18 +96,20 @@ describe('a rotation that is killed', () => {
     async ({ argv }) => {
       const home = await newVault();
       const env = { KEYHOLD_HOME: home, KEYHOLD_LOG: 'silent', ...test_engine.settings(home) };
-      const before = await revealCredentials(home);
-      expect(before.size).toBe(CREDENTIALS);
+      const { revealed } = await valuesOf(home);
+      expect(revealed.size).toBe(CREDENTIALS);
+      const updateUntil = await startWriter(home);
+      const run = async () => expect(await runProgram(argv, { env })).toMatchObject({ code: 0, stderr: '' });
       const begun_ms = performance.now();
-      expect(await runProgram(argv, { env })).toMatchObject({ code: 0, stderr: '' });
+      await updateUntil(run());
       const run_ms = performance.now() - begun_ms;
       for (let kill = 0; kill < KILLS; kill++) {
-        await killOnce(argv, env, run_ms);
-        expect(await revealCredentials(home)).toEqual(before);
+        const updated = await updateUntil(killOnce(argv, env, run_ms));
+        expect(await valuesOf(home)).toEqual({ revealed, updated });
         expect(await findingsOf(home)).toEqual([]);
       }
-      expect(await runProgram(argv, { env })).toMatchObject({ code: 0, stderr: '' });
-      expect(await revealCredentials(home)).toEqual(before);
+      const updated = await updateUntil(run());
+      expect(await valuesOf(home)).toEqual({ revealed, updated });
       expect(await findingsOf(home)).toEqual([]);
     },
   );
