@@ -43,17 +43,12 @@ export class Keychain implements ExternalRootKey {
   }
 
   async open({ ref }: SealedRootKey): Promise<Buffer> {
-    const module = await loadModule();
-    const text = await attempt(() => new module.AsyncEntry(SERVICE, ref, OPTIONS).getPassword());
-    if (text === null) {
-      // A Secret Service without a collection returns null too.
-      await probe(module);
+    const key = await this.find(ref);
+    if (key === undefined)
       throw locked(
         'root_key_missing',
         `The keychain has no entry "${ref}" of the service "${SERVICE}", which is the root key of this vault. Run Keyhold as the user whose keychain has it, or restore the entry. No new key is created: it would not open this vault.`,
       );
-    }
-    const key = Buffer.from(text, 'base64');
     if (key.length === KEY_BYTES) return key;
     throw locked(
       'root_key_invalid',
@@ -61,7 +56,17 @@ export class Keychain implements ExternalRootKey {
     );
   }
 
-  async discard({ ref }: SealedRootKey): Promise<void> {
+  /** The bytes of an entry; `undefined` for a missing one. */
+  async find(ref: string): Promise<Buffer | undefined> {
+    const module = await loadModule();
+    const text = await attempt(() => new module.AsyncEntry(SERVICE, ref, OPTIONS).getPassword());
+    if (text !== null) return Buffer.from(text, 'base64');
+    // A Secret Service without a collection returns null too.
+    await probe(module);
+    return undefined;
+  }
+
+  async discard({ ref }: Pick<SealedRootKey, 'ref'>): Promise<void> {
     const { AsyncEntry } = await loadModule();
     await attempt(() => new AsyncEntry(SERVICE, ref, OPTIONS).deleteCredential());
   }

@@ -98,7 +98,7 @@ export async function openRootKey(source: RootKeySource, header: RootKeyHeader):
   const what = source.kind === 'passphrase' ? 'passphrase' : 'root key';
   throw new VaultError(
     'WRONG_KEY',
-    `This ${what} does not belong to this vault. Nothing was changed. Use the one it was made with.`,
+    `This ${what} does not belong to this vault. Nothing was changed. Use the one it was made with, or that of its last rotation.`,
   );
 }
 
@@ -115,7 +115,7 @@ async function openExternal(source: ExternalRootKey, header: RootKeyHeader): Pro
 function sourceChanged(problem: string): VaultError {
   return locked(
     'root_key_source_changed',
-    `${problem} Set KEYHOLD_ROOT_KEY to its former value: the source is never switched silently. To switch it, run \`keyhold rotate root --to\` with the former value.`,
+    `${problem} Set KEYHOLD_ROOT_KEY to its former value: the source is never switched silently. To switch it, run \`keyhold rotate root --to\` with the former value; once that has replaced the key, use the value of --to.`,
   );
 }
 

@@ -456,6 +456,12 @@ export const OPERATIONS: readonly OperationCase[] = [
     ({ tenants: { vault } }, me) => vault.rotations.rotateRoot(me),
   ],
   [
+    'rotations.formerRoot',
+    'org:admin',
+    'rotate_root_key',
+    ({ tenants: { vault } }, me) => vault.rotations.formerRoot(me),
+  ],
+  [
     'rotations.rotateData',
     'org:admin',
     'rotate_data_key',

@@ -37,6 +37,7 @@ export async function checkVault(context: CliContext, services_ok: boolean): Pro
   try {
     return await context.withVault('no', async (vault) => [
       ok('vault', 'It opens with this root key.'),
+      ...(await checkFormerRootKey(context, vault)),
       ...(await checkDefinitions(context, vault)),
       await checkFile(context, vault),
       await checkAuditLog(
@@ -47,6 +48,20 @@ export async function checkVault(context: CliContext, services_ok: boolean): Pro
     ]);
   } catch (error) {
     return [await checkFailed(context, 'vault', error)];
+  }
+}
+
+/** No finding unless a rotation of the root key could not remove the former one. */
+async function checkFormerRootKey(context: CliContext, vault: Vault): Promise<Finding[]> {
+  try {
+    const former = await vault.rotations.formerRoot(context.caller());
+    if (former === undefined) return [];
+    const where = former.source === 'file' ? 'file' : 'entry of the keychain';
+    const remedy = `Remove it unless you keep older copies. \`keyhold rotate root\` removes it too.`;
+    const message = `The former root key was not removed. It opens older copies of the vault only. It is the ${where} ${former.ref}.`;
+    return [warn('former_key', message, remedy)];
+  } catch (error) {
+    return [await checkFailed(context, 'former_key', error)];
   }
 }
 

@@ -7,7 +7,7 @@ import fs from 'node:fs';
 import type { Caller } from '../../../contract/caller.ts';
 import { VaultError } from '../../../contract/errors.ts';
 import { KEY_BYTES, rootKeyId } from '../../../crypto/key_hierarchy.ts';
-import type { StoreHeader, WrappedKey } from '../../../store/store.ts';
+import type { RecordWrite, StoreHeader, WrappedKey } from '../../../store/store.ts';
 import { newEntry } from '../../audit/entry.ts';
 import type { VaultDependencies } from '../../dependencies.ts';
 import { assertKeyFileCanBePrivate } from '../key_file.ts';
@@ -22,11 +22,12 @@ import {
 } from '../next_key_file.ts';
 import { createRootKey, discardRootKey, type NewRootKey, type RootKeySource } from '../root_key.ts';
 import { keyMissing } from '../wrapped_keys.ts';
+import { FormerRootKeys } from './former_root_key.ts';
 
 /** Organizations may be created meanwhile: each needs another attempt. */
 const ATTEMPTS_MAX = 20;
 
-type Parts = Pick<VaultDependencies, 'store' | 'keys' | 'audit_log' | 'random' | 'now'>;
+type Parts = Pick<VaultDependencies, 'store' | 'keys' | 'records' | 'audit_log' | 'random' | 'now'>;
 
 /** A new root key that is durable at its source. */
 interface PreparedKey extends NewRootKey {
@@ -41,6 +42,9 @@ export interface RootRotationReport {
   readonly not_removed: string | undefined;
 }
 
+const NOT_REMOVED =
+  'The former root key could not be removed from its source. It opens older copies of the vault only: remove it. `keyhold doctor` names it.';
+
 /** `local`: the keys of the organization whose log gets the entry. `progress`: the number of keys that are wrapped again. */
 export async function rotateRootKey(
   parts: Parts,
@@ -50,6 +54,9 @@ export async function rotateRootKey(
   progress: (keys: number) => void,
 ): Promise<RootRotationReport> {
   const { store, keys } = parts;
+  const former_keys = new FormerRootKeys(parts);
+  // Of a rotation that was stopped before it removed the key.
+  await former_keys.remove(local).catch(() => undefined);
   await keys.wrapped.reloadRootKey();
   const former = await store.header();
   if (former === undefined) throw keyMissing();
@@ -58,8 +65,9 @@ export async function rotateRootKey(
   const prepared = await prepare(parts, from, to);
   if (prepared.header.root_key_id.equals(former.root_key_id)) throw sameKey();
   let wrapped: readonly WrappedKey[];
+  const noteFormer = async () => (isSameFile(from, to) ? [] : former_keys.note(local, from, former));
   try {
-    wrapped = await replace(parts, caller, local, former, prepared, progress);
+    wrapped = await replace(parts, caller, local, { former, prepared, noteFormer }, progress);
   } catch (error) {
     await discardUnused(parts, to, prepared);
     throw error;
@@ -68,7 +76,11 @@ export async function rotateRootKey(
   if (prepared.next !== undefined && 'path' in to) finishNextKeyFile(to.path, prepared.next);
   // Of rotations that were stopped before their transaction. Those that began later have other files.
   for (const leftover of leftovers) destroyKeyFile(leftover);
-  return { keys: wrapped.length, not_removed: await removeFormer(from, to, former, prepared) };
+  const is_removed = await former_keys.remove(local).then(
+    () => true,
+    () => false,
+  );
+  return { keys: wrapped.length, not_removed: is_removed ? undefined : NOT_REMOVED };
 }
 
 /** Throws INVALID_INPUT for what would lose the vault: a file that exists, a weak key. Changes no other file. */
@@ -84,14 +96,21 @@ async function prepare({ random }: Parts, from: RootKeySource, to: RootKeySource
   return { root_key, header: { root_key_id, root_key_source: to.kind, ...unused }, next };
 }
 
+interface Replacement {
+  readonly former: StoreHeader;
+  readonly prepared: NewRootKey;
+  /** See `FormerRootKeys.note`. */
+  readonly noteFormer: () => Promise<readonly RecordWrite[]>;
+}
+
 async function replace(
   { store, keys, audit_log, random, now }: Parts,
   caller: Caller,
   local: OrganizationKeyring,
-  former: StoreHeader,
-  { root_key, header }: NewRootKey,
+  { former, prepared, noteFormer }: Replacement,
   progress: (keys: number) => void,
 ): Promise<readonly WrappedKey[]> {
+  const { root_key, header } = prepared;
   for (let attempt = 1; ; attempt++) {
     const wrapped = await keys.wrapped.rewrap(root_key, random, progress);
     const change = {
@@ -101,7 +120,11 @@ async function replace(
     };
     const entry = newEntry(caller, 'rotate_root_key', now(), { count: wrapped.length });
     try {
-      await store.commit({ root_key: change, writes: [], audit: [audit_log.append(local, entry)] });
+      await store.commit({
+        root_key: change,
+        writes: await noteFormer(),
+        audit: [audit_log.append(local, entry)],
+      });
       return wrapped;
     } catch (error) {
       const present = await store.header();
@@ -120,23 +143,6 @@ async function discardUnused({ store }: Parts, to: RootKeySource, prepared: Prep
   if (header === undefined || header.root_key_id.equals(prepared.header.root_key_id)) return;
   if (prepared.next !== undefined) destroyKeyFile(prepared.next);
   await discardRootKey(to, prepared).catch(() => undefined);
-}
-
-async function removeFormer(
-  from: RootKeySource,
-  to: RootKeySource,
-  header: StoreHeader,
-  prepared: PreparedKey,
-): Promise<string | undefined> {
-  try {
-    if (from.kind === 'file' && !isSameFile(from, to)) destroyKeyFile(from.path);
-    const is_other =
-      header.root_key_source !== to.kind || header.root_key_ref !== prepared.header.root_key_ref;
-    if (from.kind !== 'file' && is_other) await discardRootKey(from, { root_key: Buffer.alloc(0), header });
-    return undefined;
-  } catch {
-    return 'The former root key could not be removed from its source. It opens older copies of the vault only: remove it.';
-  }
 }
 
 function isSameFile(from: RootKeySource, to: RootKeySource): boolean {

@@ -15,6 +15,7 @@ import type { OrganizationKeyring } from '../keyring.ts';
 import type { RootKeySource } from '../root_key.ts';
 import type { NewKeys } from '../wrapped_keys.ts';
 import { DataRotation, type DataRotationReport } from './data_rotation.ts';
+import { type FormerRootKey, FormerRootKeys } from './former_root_key.ts';
 import { type RootRotationReport, rotateRootKey } from './root_rotation.ts';
 
 type Progress = (done: number) => void;
@@ -56,6 +57,12 @@ export class KeyRotations {
     // Overwrites the keys that the former root key opens. Later writes do so too.
     await this.#parts.store.scrub().catch(() => undefined);
     return report;
+  }
+
+  /** The root key before the present one, if a rotation has not removed it from its source. */
+  async formerRoot(caller: Caller): Promise<FormerRootKey | undefined> {
+    const local = await this.#authorizeOperator(caller, 'rotate_root_key');
+    return new FormerRootKeys(this.#parts).find(local);
   }
 
   /** Rotates the data key of an organization, or goes on with a rotation that was stopped. `progress`: records encrypted again. */
