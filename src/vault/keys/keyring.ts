@@ -2,6 +2,8 @@
  * The keys of an open vault, unwrapped on first use: the vault's own and each organization's. Only blind indexes,
  * ciphers and sealed boxes get key bytes. Other processes may rotate keys at any time: see docs/keys.md.
  */
+
+import { VaultError } from '../../contract/errors.ts';
 import { blindIndex } from '../../crypto/blind_index.ts';
 import {
   deriveSigningKeys,
@@ -94,6 +96,11 @@ export class Keyring {
     this.#lease = lease;
   }
 
+  /** Whether the keys may be used now. Does not wait for the source of the root key. */
+  areUsable(): boolean {
+    return this.#lease?.isCurrent() ?? true;
+  }
+
   /** Keys of all versions up to this one are known for every cached organization. */
   get known_version(): number {
     return this.#known_version;
@@ -163,6 +170,7 @@ export class Keyring {
    * another one's values. Reads the store: another process may have rotated them.
    */
   async boxes(keyring: OrganizationKeyring): Promise<readonly [BoxKeyPair, ...BoxKeyPair[]]> {
+    await this.#lease?.checkCached();
     const first = { version: FIRST_VERSION, seed: keyring.keys.box_seed, oldest: FIRST_VERSION };
     const later = await this.#laterBoxes(keyring);
     const { oldest } = later.at(-1) ?? first;
@@ -208,6 +216,7 @@ export class Keyring {
 
   /** Keys that sign for the vault as a whole, the newest first. Reads the store, as `boxes`. */
   async signingKeys(): Promise<readonly [SigningKeys, ...SigningKeys[]]> {
+    await this.#lease?.checkCached();
     const later = await this.wrapped.versionsOf(SIGNING_OWNER);
     const [newest, ...older] = later.toReversed().map(({ key }) => deriveSigningKeys(key));
     return newest === undefined ? [this.#vault] : [newest, ...older, this.#vault];
@@ -218,8 +227,9 @@ export class Keyring {
     return this.wrapped.next(SIGNING_OWNER, random, () => random(KEY_BYTES));
   }
 
-  /** See `AuditAnchor`. */
+  /** See `AuditAnchor`. Throws UNAVAILABLE after the limit, at once: the anchor is also written while the vault is closed. */
   readonly anchorKeys = async (): Promise<readonly [Buffer, ...Buffer[]]> => {
+    if (!this.areUsable()) throw keysExpired();
     const [newest, ...older] = await this.signingKeys();
     return [newest.anchor, ...older.map(({ anchor }) => anchor)];
   };
@@ -227,4 +237,12 @@ export class Keyring {
   #blindIndex(name: string): Buffer {
     return blindIndex(this.#vault.index, 'organization', [name]);
   }
+}
+
+function keysExpired(): VaultError {
+  return new VaultError(
+    'UNAVAILABLE',
+    'The key service has not opened the root key within KEYHOLD_KEY_CACHE_MINUTES. Check it, then try again.',
+    { reason: 'kms_unreachable' },
+  );
 }

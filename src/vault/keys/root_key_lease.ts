@@ -45,6 +45,15 @@ export class RootKeyLease {
     if (this.#age() >= this.#limit_ms / 2) await this.#renew();
   }
 
+  /**
+   * Whether cached keys may be used now. Does not wait for the service: reads the root key again in the background once that is due,
+   * so that a node that gets no requests becomes usable again.
+   */
+  isCurrent(): boolean {
+    if (this.#age() >= this.#limit_ms / 2) this.#renew().catch(() => undefined);
+    return this.#age() < this.#limit_ms;
+  }
+
   #age(): number {
     return this.#now_ms() - this.#read_at_ms;
   }

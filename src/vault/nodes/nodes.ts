@@ -13,7 +13,7 @@ import { type Readiness, readinessOf } from './readiness.ts';
 const EXCHANGE_EVERY_MS = 1_000;
 
 export class Nodes {
-  readonly #parts: Pick<VaultDependencies, 'store' | 'now'>;
+  readonly #parts: Pick<VaultDependencies, 'store' | 'keys' | 'now'>;
   readonly #exchange: CountExchange;
   #running: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
 
@@ -24,7 +24,8 @@ export class Nodes {
 
   /** Whether this node can serve the vault. Fast. */
   readiness(): Promise<Readiness> {
-    return readinessOf(this.#parts.store, this.#parts.now);
+    const { store, keys, now } = this.#parts;
+    return readinessOf(store, keys, now);
   }
 
   /** Whether other nodes serve the vault; false in a process that has not joined them. */

@@ -83,7 +83,7 @@ describe('a vault whose keys are cached for 10 minutes', () => {
     const linear = { service_id: 'linear' };
     const status = () => vault.status(caller(), linear);
     const statusOfOther = () => vault.status({ ...caller(), organization: 'acme', user: 'ann' }, linear);
-    return { transit, status, statusOfOther };
+    return { transit, vault, caller, status, statusOfOther };
   }
 
   test('goes on with its cached keys while the service is stopped, and unwraps others after it starts', async () => {
@@ -117,5 +117,37 @@ describe('a vault whose keys are cached for 10 minutes', () => {
     transit.tokens.set(TOKEN, ['decrypt']);
     clock.advance(6_000);
     await Promise.all([status(), statusOfOther()]);
+  });
+
+  test('is not ready, and uses neither signing keys nor keys for sealed values after the limit, until the service permits the key', async () => {
+    const clock = startClock();
+    const { transit, vault, caller, status } = await openWithTwoOrganizations();
+    const attempt = { state: 's', nonce: 'n', code_verifier: 'c', next: '/' };
+    const uses = () => [vault.publicKey(caller()), vault.web_sessions.attempts.seal(attempt)];
+    await Promise.all(uses());
+    transit.tokens.set(TOKEN, []);
+    clock.advance(6 * MINUTE_MS);
+    expect(await vault.nodes.readiness()).toBe('ready');
+    await Promise.all(uses());
+    clock.advance(5 * MINUTE_MS);
+    expect(await vault.nodes.readiness()).toBe('locked');
+    for (const use of uses())
+      expect(await errorOf(use)).toMatchObject({ code: 'LOCKED', reason: 'kms_denied' });
+    transit.tokens.set(TOKEN, ['decrypt']);
+    clock.advance(6_000);
+    // No request but those of the balancer.
+    await expect.poll(() => vault.nodes.readiness(), { timeout: 10_000 }).toBe('ready');
+    await Promise.all([status(), ...uses()]);
+  });
+
+  test('is closed at once after the limit, while the service does not respond', async () => {
+    const clock = startClock();
+    const { transit, vault, caller } = await openWithTwoOrganizations();
+    await vault.store(caller(), { service_id: 'linear', credential_type: 'api_key', credential_value: 'v' });
+    await transit.stop();
+    clock.advance(11 * MINUTE_MS);
+    const begun_ms = performance.now();
+    await vault.close();
+    expect(performance.now() - begun_ms).toBeLessThan(5_000);
   });
 });

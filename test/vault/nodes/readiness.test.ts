@@ -3,16 +3,17 @@ import { describe, expect, test } from 'vitest';
 import { readinessOf } from '../../../src/vault/nodes/readiness.ts';
 import { ENGINES, openOn } from '../../store/engines.ts';
 
+const USABLE = { areUsable: () => true };
 const shifted = (ms: number) => () => new Date(Date.now() + ms);
 
 describe.each(ENGINES)('a node with $name', (engine) => {
   test('is not ready with a store that is closed or has no vault', async () => {
     const store = await openOn(engine);
-    expect(await readinessOf(store, shifted(0))).toBe('ready');
+    expect(await readinessOf(store, USABLE, shifted(0))).toBe('ready');
     await store.close();
-    expect(await readinessOf(store, shifted(0))).toBe('unavailable');
+    expect(await readinessOf(store, USABLE, shifted(0))).toBe('unavailable');
     const empty = engine.open(await engine.create());
-    expect(await readinessOf(empty, shifted(0))).toBe('unavailable');
+    expect(await readinessOf(empty, USABLE, shifted(0))).toBe('unavailable');
     await empty.close();
   });
 
@@ -21,7 +22,7 @@ describe.each(ENGINES)('a node with $name', (engine) => {
     const is_local = store.clock === undefined;
     expect(is_local).toBe(engine.name === 'SQLite');
     for (const ms of [-60_000, -2_000, 2_000, 60_000])
-      expect(await readinessOf(store, shifted(ms))).toBe(is_local ? 'ready' : 'clock_differs');
-    for (const ms of [-800, 0, 800]) expect(await readinessOf(store, shifted(ms))).toBe('ready');
+      expect(await readinessOf(store, USABLE, shifted(ms))).toBe(is_local ? 'ready' : 'clock_differs');
+    for (const ms of [-800, 0, 800]) expect(await readinessOf(store, USABLE, shifted(ms))).toBe('ready');
   });
 });

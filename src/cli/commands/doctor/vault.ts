@@ -36,7 +36,7 @@ export async function checkVault(context: CliContext, services_ok: boolean): Pro
   }
   try {
     return await context.withVault('no', async (vault) => [
-      ok('vault', 'It opens with this root key.'),
+      ok('vault', openedMessage(context)),
       ...(await checkFormerRootKey(context, vault)),
       ...(await checkDefinitions(context, vault)),
       await checkFile(context, vault),
@@ -49,6 +49,12 @@ export async function checkVault(context: CliContext, services_ok: boolean): Pro
   } catch (error) {
     return [await checkFailed(context, 'vault', error)];
   }
+}
+
+function openedMessage(context: CliContext): string {
+  const { kind } = context.settings().root_key;
+  const has_service = kind === 'transit' || kind === 'aws-kms';
+  return `It opens with this root key${has_service ? ', which the key service decrypted' : ''}.`;
 }
 
 /** No finding unless a rotation of the root key could not remove the former one. */
