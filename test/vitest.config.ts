@@ -15,6 +15,7 @@ const LONG_TESTS = [
   'test/http/server/connection_tracker.test.ts',
   'test/mcp/vendors.test.ts',
   'test/packaging/image.test.ts',
+  'test/server_e2e/nodes/failover.test.ts',
   'test/oauth/{killed_process,processes,slow_provider}.test.ts',
   'test/server_e2e/{cache_freshness,canary,failures,fuzz,signals,soak}.test.ts',
   'test/store/driver.test.ts',

@@ -2,7 +2,7 @@
 import { inSpan } from '../../io/tracing/span.ts';
 import type { Vault } from '../../vault/vault.ts';
 
-/** The parts of the vault that have operations; those of its own class are `vault.NAME`. */
+/** The parts of the vault that have operations; the spans of its class are `vault.NAME`. */
 export const NOUNS = [
   'api_keys',
   'approvals',

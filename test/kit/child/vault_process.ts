@@ -16,7 +16,6 @@ import { removeFolder } from '../remove_folder.ts';
 import { test_engine } from '../vault/database.ts';
 import type { Call, CallResult, ProgramStart, WriterLine, WriterTask } from './vault_program.ts';
 
-const SOURCE = fileURLToPath(new URL('./vault_program.ts', import.meta.url));
 const DEFINITIONS = fileURLToPath(new URL('../../../src/services/definitions', import.meta.url));
 /** Some bundled packages use `require`, which ES modules do not define. */
 const BANNER =
@@ -54,7 +53,7 @@ export function useVaultProcesses(): VaultProcesses {
   let folder = '';
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), 'keyhold-process-'));
-    await bundleProgram(folder);
+    await bundleProgram('vault_program', folder);
   });
   afterAll(() => removeFolder(folder));
   const start = (
@@ -80,12 +79,14 @@ export function useVaultProcesses(): VaultProcesses {
   };
 }
 
-async function bundleProgram(folder: string): Promise<void> {
+/** Bundles a program of this folder, with the definitions that it reads. Returns the path of the bundle. */
+export async function bundleProgram(name: string, folder: string): Promise<string> {
+  const bundle = join(folder, 'program.mjs');
   // The driver has a native addon, which cannot be bundled.
   const driver = pathToFileURL(createRequire(import.meta.url).resolve('better-sqlite3')).href;
   await build({
-    entryPoints: [SOURCE],
-    outfile: join(folder, 'program.mjs'),
+    entryPoints: [fileURLToPath(new URL(`./${name}.ts`, import.meta.url))],
+    outfile: bundle,
     bundle: true,
     platform: 'node',
     format: 'esm',
@@ -103,6 +104,7 @@ async function bundleProgram(folder: string): Promise<void> {
     ],
   });
   cpSync(DEFINITIONS, join(folder, 'definitions'), { recursive: true });
+  return bundle;
 }
 
 async function connect(child: ChildProcess): Promise<VaultProcess> {
