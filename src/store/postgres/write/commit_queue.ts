@@ -11,6 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { VaultError } from '../../../contract/errors.ts';
 import { PENDING_COMMITS_MAX, STORE_BUSY_TIMEOUT_MS } from '../../../contract/limits.ts';
 import { BoundedMap } from '../../../io/bounded_map.ts';
+import { inSpan } from '../../../io/tracing/span.ts';
 import { brokenLogError, conflictError, tooManyWritesError } from '../../errors.ts';
 import type { RowCache } from '../../row_cache.ts';
 import type { Batch, ChangePlan, OnCommit, Plan, RowRead } from '../../store.ts';
@@ -55,6 +56,11 @@ const ATTEMPTS_MAX = 20;
 /** A plan names what it needs in one pass, unless its rows change: then the next one. */
 const PASSES_MAX = 10;
 
+const COMMIT_SPAN = {
+  kind: 'client',
+  attributes: { 'db.system.name': 'postgresql', 'db.operation.name': 'commit' },
+} as const;
+
 export class GroupCommitQueue {
   readonly #options: GroupCommitQueueOptions;
   readonly #pending = new PendingChanges();
@@ -70,6 +76,10 @@ export class GroupCommitQueue {
     if (this.#pending.length >= PENDING_COMMITS_MAX) {
       return Promise.reject(tooManyWritesError());
     }
+    return inSpan('commit', COMMIT_SPAN, () => this.#add(reads, plan));
+  }
+
+  #add<Result>(reads: readonly RowRead[], plan: Plan<Result>): Promise<Result> {
     return new Promise((resolve, reject) => {
       let planned: ChangePlan<Result> | undefined;
       this.#pending.add({
