@@ -31,6 +31,7 @@ import {
   rootKeyFileExists,
 } from './keys/root_key.ts';
 import { RootKeyLease } from './keys/root_key_lease.ts';
+import { RotationStates } from './keys/rotations/rotation_states.ts';
 import { keyMissing } from './keys/wrapped_keys.ts';
 import { Revocations, type RevokeTokens } from './oauth/revocations.ts';
 import { RecordCodec } from './records/record_codec.ts';
@@ -110,13 +111,15 @@ export async function openStoredVault(given: OpenVaultOptions): Promise<Vault> {
     const store = new RefreshingStore(opened, keys);
     const audit_log = new AuditLog(store, sodium, parts.random, parts.cipher);
     limitKeys(keys, parts, opened);
+    const records = new RecordCodec(sodium, parts.random, parts.cipher);
+    const rotations = new RotationStates({ store, records });
+    keys.refuseFormerKeys((of) => rotations.oldestRecordVersion(of));
     const keyring = await keys.organization(parts.caller.organization);
     if (keyring === undefined) throw keyMissing();
     const { random, services, now, anchor_path, quota = DEFAULT_QUOTA, isHostAllowed = () => false } = parts;
     const { references = ReferenceList.NONE, protects = false } = parts;
     anchor = anchor_path === undefined ? undefined : new AuditAnchor(anchor_path, keys.anchorKeys, store);
     if (is_remote && given.create !== 'accept_older') await anchor?.assertReached();
-    const records = new RecordCodec(sodium, random, parts.cipher);
     const codec = new CredentialCodec(records);
     const sealing = { sodium, random, records, codec };
     const { services_folder } = parts;

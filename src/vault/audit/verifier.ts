@@ -13,7 +13,7 @@ import {
 import { LOCAL_ORGANIZATION } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { constantTimeEqual, GENESIS_LINK, LINK_BYTES, nextLink } from '../../crypto/audit_chain.ts';
-import type { Store, StoredEntry } from '../../store/store.ts';
+import type { Store, StoredEntry, StoredRecord } from '../../store/store.ts';
 import { keySetIndex } from '../api_keys/key_set.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
@@ -22,6 +22,7 @@ import { idBytes, idText } from '../records/record_codec.ts';
 import { scanRows } from '../records/scan.ts';
 import { LaterChanges, type Pace } from './later_changes.ts';
 import { type AuditLog, isAuthenticHead } from './log.ts';
+import { LoggedVersions } from './logged_versions.ts';
 import { findBrokenOrganizations } from './organizations.ts';
 
 /** A limit, since a damaged file can have a finding for every row. */
@@ -33,13 +34,11 @@ const NO_HEAD_MAC: Buffer = Buffer.alloc(LINK_BYTES);
 const FAST: Pace = { rows: 500, pause: () => yieldToEventLoop() };
 
 export interface VerifyOptions {
-  readonly progress?: Progress | undefined;
+  readonly progress?: ((done: number, total: number) => void) | undefined;
   readonly pace?: Pace;
   /** Takes an older copy of the vault for the newest state, if nothing else was found: it was restored on purpose. */
   readonly accept?: boolean | undefined;
 }
-
-type Progress = (done: number, total: number) => void;
 
 /** The record that an entry or a finding is about. */
 interface Subject {
@@ -67,7 +66,7 @@ export class AuditVerifier {
   readonly #findings: AuditFinding[] = [];
   /** The newest revision of the set of valid API keys in the log. */
   #key_set_revision = 0;
-  #key_version = 1;
+  readonly #versions = new LoggedVersions();
   /** Whether entries that may have recorded revisions are missing. */
   #has_gaps = false;
   /** By the ids of the records. */
@@ -140,18 +139,8 @@ export class AuditVerifier {
     return end.position;
   }
 
-  /** Each version of the data key begins with the entry of its rotation. */
-  #checkVersion({ position, key_version }: StoredEntry, { action, outcome }: AuditEntry): void {
-    const begins = action === 'rotate_data_key' && outcome === 'allowed';
-    if (begins ? key_version <= this.#key_version : key_version !== this.#key_version) {
-      const message = `Entry ${position} is encrypted with another version of the data key than the entries before it.`;
-      this.#report('entry_changed', position, NO_SUBJECT, message);
-    }
-    this.#key_version = Math.max(this.#key_version, key_version);
-  }
-
   async #checkNewestVersion(): Promise<void> {
-    if (this.#has_gaps || this.#keyring.key_version <= this.#key_version) return;
+    if (this.#has_gaps || this.#keyring.key_version <= this.#versions.newest) return;
     // Another process may have rotated the key since the chain was read.
     const head = await this.#store.auditHead(this.#keyring.id);
     const message = 'The rotation of the data key is missing at the end of the log: the log was truncated.';
@@ -184,7 +173,10 @@ export class AuditVerifier {
       const message = `Entry ${row.position} does not follow from the one before it.`;
       this.#report('entry_changed', row.position, NO_SUBJECT, message);
     }
-    this.#checkVersion(row, entry);
+    if (!this.#versions.follow(row.key_version, entry)) {
+      const message = `Entry ${row.position} is encrypted with another version of the data key than the entries before it.`;
+      this.#report('entry_changed', row.position, NO_SUBJECT, message);
+    }
     this.#key_set_revision = entry.key_set_revision ?? this.#key_set_revision;
     const owner = entry.owner ?? entry.user;
     this.#users.add(owner);
@@ -228,12 +220,22 @@ export class AuditVerifier {
         const message = `A ${what} was rolled back to an older copy of the vault.`;
         this.#report('record_rolled_back', null, subject, message);
       }
-      try {
-        this.#parts.records.openMeta(this.#keyring, row);
-        this.#parts.records.openValues(this.#keyring, row);
-      } catch {
-        this.#report('record_damaged', null, subject, `A ${what} does not decrypt: it was changed or moved.`);
-      }
+      const is_former = row.key_version < this.#versions.of_records;
+      if (!is_former && this.#opens(row)) continue;
+      const why = is_former
+        ? 'has a former data key: it was damaged or forged'
+        : 'does not decrypt: it was changed or moved';
+      this.#report('record_damaged', null, subject, `A ${what} ${why}.`);
+    }
+  }
+
+  #opens(row: StoredRecord): boolean {
+    try {
+      this.#parts.records.openMeta(this.#keyring, row);
+      this.#parts.records.openValues(this.#keyring, row);
+      return true;
+    } catch {
+      return false;
     }
   }
 
@@ -242,7 +244,7 @@ export class AuditVerifier {
     const row = await this.#store.find(keySetIndex(this.#keyring));
     if (row === undefined)
       this.#report('record_missing', null, NO_SUBJECT, 'The list of valid API keys is missing.');
-    else if (row.revision < this.#key_set_revision)
+    else if (row.revision < this.#key_set_revision || row.key_version < this.#versions.of_records)
       this.#report('record_rolled_back', null, NO_SUBJECT, 'The list of valid API keys was rolled back.');
   }
 

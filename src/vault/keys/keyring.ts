@@ -17,7 +17,7 @@ import type { RandomBytes } from '../../crypto/random.ts';
 import { type BoxKeyPair, boxKeyPair } from '../../crypto/sealed_box.ts';
 import type { LoadedSodium } from '../../crypto/sodium.ts';
 import { BoundedMap } from '../../io/bounded_map.ts';
-import type { Store, WrappedKey } from '../../store/store.ts';
+import type { Store, StoredMeta, WrappedKey } from '../../store/store.ts';
 import { KeyVersions } from './key_versions.ts';
 import type { RootKeyLease } from './root_key_lease.ts';
 import { keyMissing, type NewKeys, type RootKeyReader, WrappedKeys } from './wrapped_keys.ts';
@@ -40,7 +40,12 @@ export interface OrganizationKeyring {
   readonly keys: OrganizationKeys;
   /** The keys of a version; of the newest for an unknown one, which then decrypt nothing. */
   readonly keysOf: (version: number) => OrganizationKeys;
+  /** As `keysOf`, for a record: after a rotation, earlier versions decrypt no record that permits something. */
+  readonly keysOfRecord: (row: Pick<StoredMeta, 'kind' | 'key_version'>) => OrganizationKeys;
 }
+
+/** The oldest version that records of an organization may have. */
+type FindOldest = (keyring: KeyVersions) => Promise<number>;
 
 /** A data key for a new organization, and its keyring. */
 interface NewOrganizationKey {
@@ -59,6 +64,7 @@ export class Keyring {
   readonly wrapped: WrappedKeys;
 
   #lease: RootKeyLease | undefined;
+  #findOldest: FindOldest | undefined;
 
   private constructor(store: Store, sodium: LoadedSodium, wrapped: WrappedKeys, vault: VaultKeys) {
     this.#store = store;
@@ -96,6 +102,11 @@ export class Keyring {
     this.#lease = lease;
   }
 
+  /** After a rotation of a data key, records of versions before the one that `findOldest` returns do not decrypt. */
+  refuseFormerKeys(findOldest: FindOldest): void {
+    this.#findOldest = findOldest;
+  }
+
   /** Whether the keys may be used now. Does not wait for the source of the root key. */
   areUsable(): boolean {
     return this.#lease?.isCurrent() ?? true;
@@ -119,7 +130,7 @@ export class Keyring {
   async organization(name: string): Promise<KeyVersions | undefined> {
     const known = this.#by_name.get(name);
     if (this.#lease !== undefined) await this.#lease.checkCached();
-    if (known !== undefined) return known;
+    if (known !== undefined) return known.is_rotating ? this.#rotated(known) : known;
     const keyring = await this.organizationOf(this.#blindIndex(name));
     if (keyring !== undefined) this.#by_name.set(name, keyring);
     return keyring;
@@ -130,7 +141,7 @@ export class Keyring {
     const cache_key = id.toString('latin1');
     const known = this.#by_id.get(cache_key);
     if (this.#lease !== undefined) await this.#lease.checkCached();
-    if (known !== undefined) return known;
+    if (known !== undefined) return known.is_rotating ? this.#rotated(known) : known;
     await this.#lease?.checkUncached();
     const is_other = id.equals(VAULT_OWNER) || id.equals(SIGNING_OWNER);
     const [first, ...later] = is_other ? [] : await this.wrapped.versionsOf(id);
@@ -138,8 +149,16 @@ export class Keyring {
     // Another caller may have loaded it meanwhile: there is one object, so that all see a rotation.
     const loaded = this.#by_id.get(cache_key) ?? new KeyVersions(id, first.version, first.key);
     for (const { version, key } of later) loaded.add(version, key);
+    if (loaded.is_rotating) await this.#rotated(loaded);
     this.#by_id.set(cache_key, loaded);
     return loaded;
+  }
+
+  /** Refuses former keys once the rotation is done, which another process may do. */
+  async #rotated(keyring: KeyVersions): Promise<KeyVersions> {
+    if (this.#findOldest !== undefined && keyring.isCheckDue())
+      keyring.oldest_record_version = await this.#findOldest(keyring);
+    return keyring;
   }
 
   /** A data key for a new organization, to be committed by the caller, and its keyring. */

@@ -108,7 +108,7 @@ export class RecordCodec {
   /** The decrypted metadata. Throws CORRUPT if the row was changed or moved. */
   openMeta(keyring: OrganizationKeyring, row: StoredMeta): unknown {
     return JSON.parse(
-      openPart(this.#sodium, keyring.keysOf(row.key_version).meta, context(row, 'meta'), row.sealed_meta),
+      openPart(this.#sodium, keyring.keysOfRecord(row).meta, context(row, 'meta'), row.sealed_meta),
     );
   }
 
@@ -130,7 +130,7 @@ export class RecordCodec {
   openValues(keyring: OrganizationKeyring, row: StoredRecord): Map<string, Secret> {
     const sealed_as = context(row, 'values');
     const pairs: [string, string][] = JSON.parse(
-      openPart(this.#sodium, keyring.keysOf(row.key_version).values, sealed_as, row.sealed_values),
+      openPart(this.#sodium, keyring.keysOfRecord(row).values, sealed_as, row.sealed_values),
     );
     return new Map(pairs.map(([field, value]) => [field, new Secret(value)]));
   }
@@ -139,7 +139,7 @@ export class RecordCodec {
   reseal(keyring: OrganizationKeyring, record: StoredRecord): SealedRecord {
     const { kind, id, scope, index, revision } = record;
     const { key_version } = keyring;
-    const old_keys = keyring.keysOf(record.key_version);
+    const old_keys = keyring.keysOfRecord(record);
     const bound = { kind, id, scope, index, revision, key_version };
     const resealPart = (part: 'meta' | 'values', sealed: Buffer) =>
       this.#sealPart(

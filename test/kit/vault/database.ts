@@ -272,17 +272,17 @@ export async function decryptStoredValues(
   return Object.fromEntries(JSON.parse(plaintext) as [string, string][]);
 }
 
-/** The data key of the organization `local`. */
-export async function unwrapDataKey(home: string): Promise<Buffer> {
+/** The data key of the organization `local`. `version`: default the first one. */
+export async function unwrapDataKey(home: string, version?: number): Promise<Buffer> {
   const root_key = Buffer.from(fs.readFileSync(path.join(home, 'keys', 'root.key'), 'utf8').trim(), 'base64');
   const rows = await readWrappedKeyRows(home);
-  const unwrap = (owner: Buffer) => {
-    const row = rows.find((wrapped) => wrapped.owner.equals(owner));
+  const unwrap = (owner: Buffer, wanted?: number) => {
+    const row = rows.find((one) => one.owner.equals(owner) && (wanted ?? one.version) === one.version);
     if (row === undefined) throw new Error('wrapped key not found');
     return readerUnwrapKey(root_key, row.owner, row.version, row.wrapped);
   };
   const organization_key = readerPurposeKey(unwrap(Buffer.alloc(16)), 'organization index');
-  return unwrap(readerBlindIndex(organization_key, 'organization', ['local']));
+  return unwrap(readerBlindIndex(organization_key, 'organization', ['local']), version);
 }
 
 /** The bytes at rest, by file name: see `TestDatabase.bytesAtRest`. */

@@ -10,21 +10,14 @@ import type { LoadedRow, RecordWrite } from '../../../store/store.ts';
 import { newEntry } from '../../audit/entry.ts';
 import type { VaultDependencies } from '../../dependencies.ts';
 import { retryOnConflict } from '../../records/conflict_retry.ts';
-import { EntityRepository } from '../../records/entity_repository.ts';
 import { loadedRecord } from '../../records/record_codec.ts';
 import type { KeyVersions } from '../key_versions.ts';
+import { RotationStates } from './rotation_states.ts';
 
 /** So that a transaction stays short: each record costs about 50 microseconds. */
 const RECORDS_AT_ONCE = 100;
 /** Other processes may write with an earlier version until they have read a row or an entry of the new one. */
 const PASSES_MAX = 3;
-
-interface RotationMeta {
-  readonly version: number;
-  readonly is_done: boolean;
-  /** How many records were encrypted again so far. */
-  readonly records: number;
-}
 
 export interface DataRotationReport {
   readonly key_version: number;
@@ -38,11 +31,11 @@ type Parts = Pick<VaultDependencies, 'store' | 'keys' | 'records' | 'audit_log' 
 
 export class DataRotation {
   readonly #parts: Parts;
-  readonly #states: EntityRepository<RotationMeta>;
+  readonly #states: RotationStates;
 
   constructor(parts: Parts) {
     this.#parts = parts;
-    this.#states = new EntityRepository(parts, 'key_rotation');
+    this.#states = new RotationStates(parts);
   }
 
   /** `progress`: gets the number of records that were encrypted again. */
@@ -62,13 +55,14 @@ export class DataRotation {
       if (records === before) break;
     }
     await retryOnConflict(() => this.#finish(caller, keyring, version, records));
+    keyring.oldest_record_version = await this.#states.oldestRecordVersion(keyring);
     return { key_version: version, records, resumed };
   }
 
   /** Goes on with the rotation that has begun, or begins one. */
   async #begin(caller: Caller, keyring: KeyVersions): Promise<{ version: number; resumed: boolean }> {
     const { store, keys, audit_log, random, now } = this.#parts;
-    const known = await this.#states.find(keyring, []);
+    const known = await this.#states.find(keyring);
     if (known !== undefined && !known.meta.is_done) return { version: known.meta.version, resumed: true };
     const { keys: wrapped, root_key_id, next } = await keys.nextDataKey(keyring, random);
     const version = next.key_version;
@@ -76,7 +70,7 @@ export class DataRotation {
     await store.commit({
       keys: wrapped,
       root_key_id,
-      writes: [this.#put(next, known, { version, is_done: false, records: 0 })],
+      writes: [this.#states.put(next, known, { version, is_done: false, records: 0 })],
       audit: [audit_log.append(next, entry)],
     });
     await keys.refresh();
@@ -119,24 +113,14 @@ export class DataRotation {
 
   async #finish(caller: Caller, keyring: KeyVersions, version: number, records: number): Promise<void> {
     const { store, audit_log, now } = this.#parts;
-    const known = await this.#states.find(keyring, []);
+    const known = await this.#states.find(keyring);
     // Another process has finished it, or has begun the next one.
     if (known === undefined || known.meta.is_done || known.meta.version !== version) return;
     const total = known.meta.records + records;
     const entry = newEntry(caller, 'reencrypt_records', now(), { count: records });
     await store.commit({
-      writes: [this.#put(keyring, known, { version, is_done: true, records: total })],
+      writes: [this.#states.put(keyring, known, { version, is_done: true, records: total })],
       audit: [audit_log.append(keyring, entry)],
     });
-  }
-
-  #put(
-    keyring: Parameters<EntityRepository<RotationMeta>['put']>[0],
-    known: { readonly id: string; readonly revision: number } | undefined,
-    meta: RotationMeta,
-  ): RecordWrite {
-    const ref = { key: [], scope: this.#states.scope(keyring, []) };
-    const id = known?.id ?? this.#parts.records.newId();
-    return this.#states.put(keyring, ref, id, (known?.revision ?? 0) + 1, meta);
   }
 }
