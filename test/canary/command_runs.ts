@@ -101,7 +101,7 @@ export async function expectNoLeak(
 
 async function expectNoLeakInFiles(home: string, canary: Canary): Promise<void> {
   expect(findCanaryInFiles(home, canary)).toStrictEqual([]);
-  if (!openTestDatabase(home).exists()) return;
+  if (!(await openTestDatabase(home).exists())) return;
   const audit = await keyhold(home, ['audit', 'list', '--limit', '100', '--json']);
   expect(audit.code).toBe(OK);
   expect(findCanary(audit.stdout + audit.stderr, canary)).toStrictEqual([]);

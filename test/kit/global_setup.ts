@@ -3,10 +3,21 @@
  * tests are in. It is stopped after the last test.
  */
 import { NO_POSTGRESQL, type PostgresqlServer, startPostgresql } from './servers/postgresql.ts';
-import { VAULT_ROLE } from './vault/postgres_database.ts';
+import { VAULT_ROLE } from './vault/postgres_pool.ts';
 
-/** A vault has two connections, and tests open many. Nothing has to survive a crash of the machine. */
-const SETTINGS = ['max_connections=400', 'full_page_writes=off', 'autovacuum=off', 'max_wal_size=1GB'];
+/**
+ * A vault has two connections, and tests open many; a test that locks tables prepares a transaction. Nothing has to survive a
+ * crash of the machine.
+ */
+const SETTINGS = [
+  'max_connections=400',
+  'max_prepared_transactions=10',
+  'full_page_writes=off',
+  'autovacuum=off',
+  'max_wal_size=1GB',
+  'wal_level=minimal',
+  'max_wal_senders=0',
+];
 
 let server: PostgresqlServer | undefined;
 

@@ -95,7 +95,7 @@ export interface TestDatabase {
   /** Keeps every other connection from writing until the returned function is called. */
   lockForWriting(): Promise<() => Promise<void>>;
   /** Whether data is stored for this vault. */
-  exists(): boolean;
+  exists(): Promise<boolean>;
   /** Deletes the stored data under a vault that may be open. */
   deleteAll(): Promise<void>;
   /** Stores data that is not a vault. The vault must not be open. */
@@ -120,7 +120,7 @@ export interface TestEngine {
   /** Copies the stored data of a closed vault; the files in its home are copied already. */
   copy(home: string, to_home: string): Promise<void>;
   /** Ends the use of the stored data of the vaults in a folder that was removed. */
-  forget(folder: string): void;
+  forget(folder: string): Promise<void>;
 }
 
 const ENGINES: Readonly<Record<string, TestEngine>> = {

@@ -1,12 +1,7 @@
-/**
- * PostgreSQL implementation of `TestDatabase`: a database per home on the server that `test/kit/global_setup.ts` starts for
- * the whole run. The databases of a worker are used again by its next tests, because a new one takes longer than an empty schema.
- */
-import { execFileSync } from 'node:child_process';
+/** PostgreSQL implementation of `TestDatabase`: a database per home. */
 import fs from 'node:fs';
 import path from 'node:path';
-import pg from 'pg';
-import { POSTGRESQL_OWNER, PSQL } from '../servers/postgresql.ts';
+import type pg from 'pg';
 import type {
   AuditChainRow,
   AuditEntryRow,
@@ -15,81 +10,27 @@ import type {
   TestDatabase,
   TestEngine,
 } from './database.ts';
+import {
+  copyDatabase,
+  databaseOf,
+  execute,
+  releaseDatabases,
+  urlOf,
+  useShared,
+  VAULT_ROLE,
+} from './postgres_pool.ts';
 import { TABLES } from './tables.ts';
 
 /** Of the server of this run; see `test/kit/global_setup.ts`. */
-const { KEYHOLD_TEST_POSTGRES_PORT: PORT = '', KEYHOLD_TEST_POSTGRES_DATA: DATA_FOLDER = '' } = process.env;
-/** The role of the vaults. It owns their databases and may do nothing else. */
-export const VAULT_ROLE = 'vault';
-
-/** Databases by home. Those of a home that was removed are free for the next one. */
-const databases = new Map<string, string>();
-const free: string[] = [];
-let created = 0;
-
-/** The tables of 64-bit integers as numbers. */
-const INT8_OID = 20;
+const { KEYHOLD_TEST_POSTGRES_DATA: DATA_FOLDER = '' } = process.env;
 
 export const postgresEngine: TestEngine = {
   is_remote: true,
   open: (home) => openPostgresDatabase(databaseOf(home)),
-  settings: (home) => ({ KEYHOLD_STORE: `postgres://${VAULT_ROLE}@127.0.0.1:${PORT}/${databaseOf(home)}` }),
-  copy: async (home, to_home) => {
-    const [from, to] = [databaseOf(home), databaseOf(to_home)];
-    // A database with connections cannot be copied. An open vault connects again when it needs to.
-    execute(
-      `DROP DATABASE ${to} WITH (FORCE);
-      ALTER DATABASE ${from} ALLOW_CONNECTIONS false;
-      SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = '${from}';
-      CREATE DATABASE ${to} TEMPLATE ${from} OWNER ${VAULT_ROLE};
-      ALTER DATABASE ${from} ALLOW_CONNECTIONS true`,
-    );
-  },
-  forget: (folder) => {
-    for (const [home, database] of databases) {
-      if (home !== folder && !home.startsWith(folder + path.sep)) continue;
-      databases.delete(home);
-      free.push(database);
-    }
-  },
+  settings: (home) => ({ KEYHOLD_STORE: urlOf(home) }),
+  copy: copyDatabase,
+  forget: releaseDatabases,
 };
-
-/** The empty database of a home, on first use. Synchronous, because settings are. */
-function databaseOf(home: string): string {
-  const known = databases.get(home);
-  if (known !== undefined) return known;
-  // The pool id is unique among the workers that run at the same time.
-  const database = free.shift() ?? `vault_${process.env.VITEST_POOL_ID ?? 0}_${++created}`;
-  databases.set(home, database);
-  execute(
-    `SELECT 'CREATE DATABASE ${database} OWNER ${VAULT_ROLE}'
-      WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '${database}') \\gexec
-    SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '${database}';
-    \\c ${database}
-    DROP SCHEMA IF EXISTS keyhold CASCADE`,
-  );
-  return database;
-}
-
-function execute(statements: string, database = 'postgres'): string {
-  const args = ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', '-h', '127.0.0.1', '-p', PORT];
-  return execFileSync(PSQL, [...args, '-U', POSTGRESQL_OWNER, '-d', database], {
-    input: statements,
-    encoding: 'utf8',
-    stdio: ['pipe', 'pipe', 'inherit'],
-    env: { PGOPTIONS: '-c client_min_messages=warning' },
-  }).trim();
-}
-
-async function connect(database: string): Promise<pg.Client> {
-  const client = new pg.Client({ host: '127.0.0.1', port: Number(PORT), database, user: POSTGRESQL_OWNER });
-  client.setTypeParser(INT8_OID, Number);
-  // The server may end the connection with the database.
-  client.on('error', () => undefined);
-  await client.connect();
-  await client.query('SET search_path = keyhold');
-  return client;
-}
 
 interface Chain {
   readonly number: number;
@@ -107,17 +48,18 @@ async function readChains(client: pg.Client): Promise<Chain[]> {
 }
 
 function openPostgresDatabase(database: string): TestDatabase {
-  async function transaction<Result>(act: (client: pg.Client) => Promise<Result>): Promise<Result> {
-    const client = await connect(database);
-    try {
+  const transaction = <Result>(act: (client: pg.Client) => Promise<Result>) =>
+    useShared(database, async (client) => {
       await client.query('BEGIN');
-      const result = await act(client);
-      await client.query('COMMIT');
-      return result;
-    } finally {
-      await client.end();
-    }
-  }
+      try {
+        const result = await act(client);
+        await client.query('COMMIT');
+        return result;
+      } catch (error) {
+        await client.query('ROLLBACK');
+        throw error;
+      }
+    });
   const readAll = <Row extends object>(query: string) =>
     transaction(async (client) => (await client.query<Row>(query)).rows);
   const replaceAll = (table: string, rows: readonly object[]) =>
@@ -148,14 +90,12 @@ function openPostgresDatabase(database: string): TestDatabase {
         LEFT JOIN pg_indexes ON tablename = table_name AND schemaname = table_schema
         WHERE table_schema = 'keyhold' ORDER BY table_name, column_name, indexdef`),
     lockForWriting: async () => {
-      const client = await connect(database);
-      await client.query(`BEGIN; LOCK TABLE ${TABLES.join(', ')} IN EXCLUSIVE MODE`);
-      return async () => {
-        await client.query('ROLLBACK');
-        await client.end();
-      };
+      // A prepared transaction keeps its locks without a connection. Synchronous: this process writes nothing meanwhile.
+      const lock = `LOCK TABLE ${TABLES.map((table) => `keyhold.${table}`).join(', ')} IN EXCLUSIVE MODE`;
+      execute(`BEGIN; ${lock}; PREPARE TRANSACTION '${database}'`, database);
+      return async () => void execute(`ROLLBACK PREPARED '${database}'`, database);
     },
-    exists: () => execute("SELECT to_regnamespace('keyhold')", database) !== '',
+    exists: () => useShared(database, hasData),
     deleteAll: async () => void execute('DROP SCHEMA keyhold CASCADE', database),
     makeUnreadable: async () => {
       const foreign = 'CREATE SCHEMA keyhold; CREATE TABLE keyhold.other (id integer)';
@@ -185,6 +125,17 @@ function readTableFiles(database: string): Map<string, Buffer> {
   return new Map(
     files.map(([name = '', file = '']) => [name, fs.readFileSync(path.join(DATA_FOLDER, file))]),
   );
+}
+
+/** Whether a table has rows, or is missing in a schema that exists. */
+async function hasData(client: pg.Client): Promise<boolean> {
+  const { rows } = await client.query("SELECT to_regnamespace('keyhold') IS NOT NULL AS exists");
+  if (rows[0]?.exists !== true) return false;
+  const has_rows = TABLES.map((table) => `EXISTS (SELECT FROM ${table})`).join(' OR ');
+  const { rows: found } = await client
+    .query(`SELECT ${has_rows} AS exists`)
+    .catch(() => ({ rows: [{ exists: true }] }));
+  return found[0]?.exists === true;
 }
 
 type StoredEntry = Omit<AuditEntryRow, 'chain'> & Pick<Chain, 'organization'>;

@@ -27,7 +27,7 @@ export const sqliteEngine: TestEngine = {
   settings: () => ({}),
   // The database is a file in the home and was copied with it.
   copy: async () => undefined,
-  forget: () => undefined,
+  forget: async () => undefined,
 };
 
 export function sqlitePath(home: string): string {
@@ -118,7 +118,7 @@ function openSqliteDatabase(home: string): TestDatabase {
         database.close();
       };
     },
-    exists: () => fs.existsSync(sqlitePath(home)),
+    exists: async () => fs.existsSync(sqlitePath(home)),
     deleteAll: async () => fs.rmSync(sqlitePath(home)),
     makeUnreadable: async () => {
       fs.mkdirSync(path.dirname(sqlitePath(home)), { recursive: true });

@@ -23,7 +23,7 @@ export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'keyhold-test-'));
   onTestFinished(async () => {
     await removeFolder(folder);
-    test_engine.forget(folder);
+    await test_engine.forget(folder);
   });
   return folder;
 }
@@ -40,9 +40,9 @@ export async function copyHome(home: string): Promise<string> {
  * A vault on a remote engine is created with the policy of `keyhold init` only, and one that a test has changed is opened as
  * `keyhold audit verify` does: others refuse a database that is older than the anchor.
  */
-export function createPolicy(home: string): CreatePolicy {
+export async function createPolicy(home: string): Promise<CreatePolicy> {
   if (!test_engine.is_remote) return 'if_new';
-  return test_engine.open(home).exists() ? 'accept_older' : 'yes';
+  return (await test_engine.open(home).exists()) ? 'accept_older' : 'yes';
 }
 
 export interface TestVault {
@@ -71,7 +71,7 @@ export async function approveDefinitions(vault: Vault): Promise<void> {
 export async function openTestVault(
   home: string = temporaryFolder(),
   env: NodeJS.ProcessEnv = {},
-  create: CreatePolicy = createPolicy(home),
+  create?: CreatePolicy,
   options: Partial<Pick<ComposeOptions, 'given_test_delay_ms' | 'now'>> = {},
 ): Promise<TestVault> {
   const composition = compose({
@@ -81,7 +81,7 @@ export async function openTestVault(
     given_test_delay_ms: GIVEN_TEST_DELAY_MS,
     ...options,
   });
-  const vault = await composition.openVault(create, 'library');
+  const vault = await composition.openVault(create ?? (await createPolicy(home)), 'library');
   onTestFinished(() => vault.close());
   onTestFinished(() => composition.closeEgress());
   await approveDefinitions(vault);

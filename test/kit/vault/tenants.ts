@@ -106,7 +106,7 @@ export async function openTenants(
     given_test_delay_ms: 300,
     now: () => clock.now(),
   });
-  const vault = await composition.openVault(createPolicy(home), 'library');
+  const vault = await composition.openVault(await createPolicy(home), 'library');
   onTestFinished(() => vault.close());
   onTestFinished(() => composition.closeEgress());
   await approveDefinitions(vault);

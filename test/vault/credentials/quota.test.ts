@@ -27,7 +27,7 @@ async function openWithQuota(home: string, quota: QuotaLimits) {
     now: () => new Date(),
     quota,
   });
-  const vault = await composition.openVault(createPolicy(home), 'library');
+  const vault = await composition.openVault(await createPolicy(home), 'library');
   onTestFinished(() => vault.close());
   return { vault, caller: () => composition.caller('library') };
 }

@@ -25,7 +25,7 @@ async function openAgain(home: string): Promise<Vault> {
     promptSecret: async () => undefined,
     now: () => new Date(),
   });
-  const vault = await composition.openVault(createPolicy(home), 'library');
+  const vault = await composition.openVault(await createPolicy(home), 'library');
   onTestFinished(() => vault.close());
   return vault;
 }

@@ -65,7 +65,7 @@ describe('a keychain that cannot be used', () => {
     const run = await keyhold(session, home, 'init', '--json');
     expect(errorIn(run)).toMatchObject({ code: 'LOCKED', reason: 'keychain_unavailable' });
     expect(run.code).toBe(LOCKED_EXIT_CODE);
-    expect(openTestDatabase(home).exists()).toBe(false);
+    expect(await openTestDatabase(home).exists()).toBe(false);
   });
 
   test('a locked keychain and one without the entry do not open the vault, and have different reasons', async ({

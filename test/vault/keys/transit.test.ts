@@ -176,7 +176,7 @@ describe('a vault', () => {
     expect(await errorOf(openTestVault(home, envOf(transit), 'yes'))).toMatchObject({
       reason: 'kms_denied',
     });
-    expect(openTestDatabase(home).exists()).toBe(false);
+    expect(await openTestDatabase(home).exists()).toBe(false);
   });
 
   test('is created once by processes that start at the same time', async () => {

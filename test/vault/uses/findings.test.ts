@@ -25,7 +25,7 @@ test.skipIf(IS_QUICK)(
     const env = { KEYHOLD_HOME: home, ...test_engine.settings(home), ...upstreamEnv(home) };
     const app = compose({ env, promptSecret: async () => undefined, now: () => new Date() });
     // The commit after the test is that of the values.
-    const vault = await app.openVault(createPolicy(home), 'library', () => {
+    const vault = await app.openVault(await createPolicy(home), 'library', () => {
       if (is_tested) lock ??= openTestDatabase(home).lockForWriting();
     });
     const input = { ...GITHUB, credential_value: 'ghp_kept5d1f2a', verify: true };
