@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { useVaultProcesses } from '../../kit/child/vault_process.ts';
 import { errorOf } from '../../kit/outcome.ts';
+import { runSize } from '../../kit/run_size.ts';
 import { openTestDatabase, readCredentialRows, readWrappedKeyRows } from '../../kit/vault/database.ts';
 import { revealCredentials } from '../../kit/vault/revealed_values.ts';
 import { copyHome, openTestVault, type TestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
@@ -109,7 +110,9 @@ describe('rotating the root key', () => {
     expect(credentials).toHaveLength(1);
   });
 
-  test('at the same time in two processes succeeds in one, and gives CONFLICT or a further key in the other', async () => {
+  test('at the same time in two processes succeeds in one, and gives CONFLICT or a further key in the other', {
+    repeats: runSize({ quick: 0, ci: 5, slow: 60 }),
+  }, async () => {
     const at = await vaultWith(['a']);
     const other = await openTestVault(at.home, {}, 'no');
     const outcomes = await Promise.allSettled(

@@ -112,14 +112,16 @@ async function replace(
 ): Promise<readonly WrappedKey[]> {
   const { root_key, header } = prepared;
   for (let attempt = 1; ; attempt++) {
-    const wrapped = await keys.wrapped.rewrap(root_key, random, progress);
-    const change = {
-      expected_root_key_id: former.root_key_id,
-      header: { ...header, created_at: former.created_at },
-      keys: wrapped,
-    };
-    const entry = newEntry(caller, 'rotate_root_key', now(), { count: wrapped.length });
+    let wrapped: readonly WrappedKey[] = [];
     try {
+      // Fails if another process replaces the keys at this time.
+      wrapped = await keys.wrapped.rewrap(root_key, random, progress);
+      const change = {
+        expected_root_key_id: former.root_key_id,
+        header: { ...header, created_at: former.created_at },
+        keys: wrapped,
+      };
+      const entry = newEntry(caller, 'rotate_root_key', now(), { count: wrapped.length });
       await store.commit({
         root_key: change,
         writes: await noteFormer(),
