@@ -112,6 +112,11 @@ export function deriveSigningKeys(key: Buffer): SigningKeys {
   return { anchor: derive(key, 'anchor'), sign_in: derive(key, 'sign-in') };
 }
 
+/** Wraps the keys of backups. */
+export function deriveBackupKey(root_key: Buffer): Buffer {
+  return derive(root_key, 'backup');
+}
+
 /** HKDF-SHA256 (RFC 5869) without salt: the input is uniformly random. */
 function derive(key: Buffer, purpose: string): Buffer {
   return Buffer.from(hkdfSync('sha256', key, Buffer.alloc(0), `keyhold ${purpose}`, KEY_BYTES));

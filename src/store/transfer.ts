@@ -58,10 +58,10 @@ export interface TransferTarget {
 
 export interface FormerVault {
   /**
-   * Rejects unless the present vault may be replaced. Called while no other process can write to it. `undefined`: there is
-   * one that cannot be read.
+   * Rejects unless the present vault may be replaced. Called while no other process can write to it. `present`:
+   * `undefined` if it cannot be read.
    */
-  mayReplace(rows: RowReader | undefined): Promise<void>;
+  mayReplace(present: RowReader | undefined, received: RowReader): Promise<void>;
 }
 
 export interface Published {

@@ -31,6 +31,7 @@ import { DestinationApprovals } from './approvals/destination_approvals.ts';
 import { ValueApprovals } from './approvals/value_approvals.ts';
 import { AuditReads } from './audit/reads.ts';
 import type { VerifyOptions } from './audit/verifier.ts';
+import { Backups } from './backup/backups.ts';
 import { CredentialsById } from './credentials/by_id.ts';
 import {
   CredentialsByService,
@@ -81,7 +82,6 @@ export class Vault {
   readonly #stacks: StackRecords;
   readonly #by_service: CredentialsByService;
   readonly #activity: CredentialActivity;
-  /** Credentials by their ids. */
   readonly credentials: CredentialsById;
   readonly stacks: Stacks;
   readonly stack_shares: StackShares;
@@ -90,7 +90,6 @@ export class Vault {
   readonly users: Users;
   readonly approvals: Approvals;
   readonly audit: AuditReads;
-  /** Approvals of custom service definitions. */
   readonly definitions: DefinitionApprovals;
   /** Uses of credentials, for requests and child processes. */
   readonly uses: Uses;
@@ -103,11 +102,11 @@ export class Vault {
   readonly due_tests: DueTests;
   /** Which access tokens to refresh in the background. */
   readonly due_refreshes: DueRefreshes;
-  /** Who is signed in to the pages. */
   readonly web_sessions: WebSessions;
   /** The servers that share the vault, and what they count together. */
   readonly nodes: Nodes;
   readonly rotations: KeyRotations;
+  readonly backups: Backups;
   readonly #protection: Protection;
 
   constructor(parts: VaultDependencies) {
@@ -164,6 +163,7 @@ export class Vault {
     this.approvals = new Approvals(this.#guard, destinations, this.uses.approvals, values, access);
     this.audit = new AuditReads(parts, this.#guard);
     this.rotations = new KeyRotations(parts, this.#guard);
+    this.backups = new Backups(parts, this.#guard);
     this.stack_shares = new StackShares(parts, this.#guard, stacks, directory);
     this.users = new Users(parts, this.#guard, directory, stacks, contents, this.api_keys, this.stack_shares);
   }

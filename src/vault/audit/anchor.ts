@@ -97,9 +97,9 @@ export class AuditAnchor {
     return { kind: 'vault_rolled_back', message };
   }
 
-  /** Takes the present state of the vault for the newest. Throws the errors of the system. */
-  async accept(): Promise<void> {
-    await this.#write(await this.#store.auditHeads());
+  /** Takes the present state of the vault for the newest, or the one with these heads. Throws the errors of the system. */
+  async accept(heads?: readonly StoredHead[]): Promise<void> {
+    await this.#write(heads ?? (await this.#store.auditHeads()));
   }
 
   /** Leaves an anchor that shows a rollback as it is. A failure costs protection only: the next write tries again. */
@@ -159,36 +159,38 @@ export class AuditAnchor {
     if (!parsed.success) return 'changed';
     const { mac, ...content } = parsed.data;
     const keys = await this.#keys();
-    if (content.vault !== vaultId(keys)) return 'foreign';
+    if (content.vault !== vaultIdOf(keys)) return 'foreign';
     // One that was written before a rotation of the key has the MAC of an older one until the next write.
     const is_own = keys.some((key) => constantTimeEqual(Buffer.from(mac, 'hex'), macOf(key, content)));
     return is_own ? content.chains : 'changed';
   }
 
-  async #write(heads: Awaited<ReturnType<Store['auditHeads']>>): Promise<void> {
+  async #write(heads: readonly StoredHead[]): Promise<void> {
     const keys = await this.#keys();
     const chains = heads.map(({ organization, position, link }): AnchorContent['chains'][number] => [
       organization.toString('hex'),
       position,
       link.toString('hex'),
     ]);
-    const content: AnchorContent = { format: FORMAT, vault: vaultId(keys), chains };
+    const content: AnchorContent = { format: FORMAT, vault: vaultIdOf(keys), chains };
     const text = JSON.stringify({ ...content, mac: macOf(keys[0], content).toString('hex') });
     replaceFile(this.#path, `${text}\n`, { mode: 0o600 }, () => undefined);
   }
 }
 
-function vaultId(keys: readonly Buffer[]): string {
-  return createHmac('sha256', keys.at(-1) ?? '')
-    .update('vault id')
-    .digest('hex')
-    .slice(0, 32);
-}
 
 function macOf(key: Buffer, { format, vault, chains }: AnchorContent): Buffer {
   return createHmac('sha256', key)
     .update(`anchor\0${JSON.stringify([format, vault, chains])}`)
     .digest();
+}
+
+/** The id of a vault in its anchor and its backups: stays the same whatever its root key is. `keys`: those of the anchor. */
+export function vaultIdOf(keys: readonly Buffer[]): string {
+  return createHmac('sha256', keys.at(-1) ?? '')
+    .update('vault id')
+    .digest('hex')
+    .slice(0, 32);
 }
 
 function parseJson(text: string): unknown {

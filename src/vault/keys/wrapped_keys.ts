@@ -43,6 +43,11 @@ export class WrappedKeys {
     this.#readRootKey = read;
   }
 
+  /** For a backup, which wraps it with a passphrase, or its key with one that is derived from it. */
+  get root_key(): Buffer {
+    return this.#root_key;
+  }
+
   /** Of the root key that this process has. */
   get root_key_id(): Buffer {
     return rootKeyId(this.#root_key);

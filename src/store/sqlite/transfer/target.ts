@@ -64,7 +64,7 @@ export class SqliteTarget implements TransferTarget {
     try {
       // Held until the file has its name: another process could still receive into it.
       lock = lockAlone(received);
-      if (inspectSqliteFile(this.#path) === 'filled') return await this.#replace(received, former);
+      if (inspectSqliteFile(this.#path) === 'filled') return await this.#replace(received, lock, former);
       this.#take(received);
       return { kept: undefined };
     } catch (error) {
@@ -78,10 +78,10 @@ export class SqliteTarget implements TransferTarget {
     for (const path of this.#receivedPaths()) removeWithJournals(path);
   }
 
-  async #replace(received: string, former: FormerVault): Promise<Published> {
+  async #replace(received: string, content: Database, former: FormerVault): Promise<Published> {
     const present = this.#lockPresent();
     try {
-      await former.mayReplace(present && new SqliteRowReader(present));
+      await former.mayReplace(present && new SqliteRowReader(present), new SqliteRowReader(content));
       const kept = this.#keptPath();
       try {
         if (present === undefined) this.#copyFiles(kept);
