@@ -54,6 +54,7 @@ export async function withCliContext<Result>(
     listenForCallback: (vault) => listenForCallback(app, vault, version),
     accessTokens: app.accessTokens,
     valueProducer: app.valueProducer,
+    backups: app.backups,
     async withVault(create, act, promptPassphrase) {
       const opener = promptPassphrase === undefined ? app : composeWith(promptPassphrase);
       const vault = await opener.openVault(create, 'cli');

@@ -16,6 +16,7 @@ import { parseCallbackPort } from '../settings/http.ts';
 import { parseSettings, type Settings } from '../settings/settings.ts';
 import type { AccessTokens } from '../use/access_tokens.ts';
 import type { ValueProducer } from '../use/values/value_producer.ts';
+import type { BackupAccess } from '../vault/backup/access.ts';
 import type { RootKeySource } from '../vault/keys/root_key.ts';
 import type { CreatePolicy } from '../vault/open_vault.ts';
 import type { Vault } from '../vault/vault.ts';
@@ -57,6 +58,8 @@ export interface App {
   log(): Promise<ProcessLog>;
   /** See `parseCallbackPort`. */
   callbackPort(): number;
+  /** Restores to the store of the settings. */
+  readonly backups: BackupAccess;
   /** Where people enter values for callers of this process. Loaded by the first request for its URL. */
   pages(vault: Vault, version: string): ClosablePages;
   /** Makes the values of uses from the stored ones. Rejects with INVALID_INPUT for an invalid setting. */
@@ -130,6 +133,7 @@ export function compose(options: ComposeOptions): App {
     calls: (vault) => composeCalls(vault, egress.egress, valueProducer, accessTokens(vault)),
     tests: (vault) => testsWith(() => testsOf(vault)),
     callbackPort: () => parseCallbackPort(env),
+    backups: composeBackups(options, settings, egress.operatorEgress, () => caller('cli')),
     pages(vault, version) {
       return composePages(this, vault, version, now, page_ports);
     },
@@ -160,6 +164,26 @@ function composeRootKeySource(
     ]);
     const parts = { env, home: home(), promptSecret, operatorEgress };
     return composeRootKey(parseNewRootKey(text, parts.home, env), parts);
+  };
+}
+
+/** Loads the parts of a restore when one begins. */
+function composeBackups(
+  { env, promptSecret, now }: ComposeOptions,
+  settings: App['settings'],
+  operatorEgress: App['operatorEgress'],
+  caller: () => Caller,
+): BackupAccess {
+  const rootKey = async () => {
+    const { composeRootKey } = await import('./keys/compose_root_key.ts');
+    const { home, root_key } = settings();
+    return composeRootKey(root_key, { env, home, promptSecret, operatorEgress });
+  };
+  const open = async () =>
+    (await import('../vault/backup/access.ts')).backupAccess({ settings, rootKey, caller, now });
+  return {
+    verify: async (...input) => (await open()).verify(...input),
+    restore: async (...input) => (await open()).restore(...input),
   };
 }
 

@@ -1,6 +1,7 @@
 /** All commands of the command line, in the order of its help. */
 import { approvalsCommand } from './commands/approvals/approvals.ts';
 import { auditCommand } from './commands/audit/audit.ts';
+import { backupCommand, restoreCommand } from './commands/backup/command.ts';
 import { callCommand } from './commands/call/call.ts';
 import { completionCommand, hiddenCompleteCommand } from './commands/completion/completion.ts';
 import { connectCommand } from './commands/connect.ts';
@@ -54,6 +55,8 @@ export const allCommands =
       auditCommand(context),
       rotateCommand(context),
       changePassphraseCommand(context),
+      backupCommand(context),
+      restoreCommand(context),
       doctorCommand(context),
       completionCommand(context),
     ];

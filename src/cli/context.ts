@@ -9,6 +9,7 @@ import type { VaultClient } from '../contract/vault_client.ts';
 import type { Settings } from '../settings/settings.ts';
 import type { AccessTokens } from '../use/access_tokens.ts';
 import type { ValueProducer } from '../use/values/value_producer.ts';
+import type { BackupAccess } from '../vault/backup/access.ts';
 import type { RootKeySource } from '../vault/keys/root_key.ts';
 import type { CreatePolicy } from '../vault/open_vault.ts';
 import type { Vault } from '../vault/vault.ts';
@@ -79,6 +80,7 @@ export interface CliContext {
   accessTokens(vault: Vault): AccessTokens;
   /** Makes the values of uses from the stored ones. Rejects with INVALID_INPUT for an invalid setting. */
   valueProducer(): Promise<ValueProducer>;
+  readonly backups: BackupAccess;
   readonly promptSecret: PromptSecret;
 }
 

@@ -22,6 +22,10 @@ const ALLOWED_FILES = [
   // The rule for the source files.
   'test/architecture/layers.test.ts',
   'test/architecture/test_engine.test.ts',
+  // The files of a backup and of a restore.
+  'test/cli/backup.test.ts',
+  'test/vault/backup.test.ts',
+  'test/vault/backup_killed.test.ts',
   // Checks of the vault file, and messages that name it.
   'test/cli/doctor.test.ts',
   'test/cli/services.test.ts',

@@ -105,6 +105,7 @@ describe('the tree of files', () => {
     expect(revealing.sort()).toMatchInlineSnapshot(`
       [
         "src/app/cli_context.ts",
+        "src/cli/commands/backup/passphrase.ts",
         "src/cli/commands/init.ts",
         "src/cli/commands/seal.ts",
         "src/cli/commands/store.ts",
@@ -136,6 +137,8 @@ describe('the tree of files', () => {
         "src/use/signers/jwt.ts",
         "src/use/values/totp.ts",
         "src/use/values/value_producer.ts",
+        "src/vault/backup/backups.ts",
+        "src/vault/backup/unlock.ts",
         "src/vault/destinations/binding.ts",
         "src/vault/keys/root_key.ts",
         "src/vault/keys/transit.ts",

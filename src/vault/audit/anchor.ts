@@ -178,7 +178,6 @@ export class AuditAnchor {
   }
 }
 
-
 function macOf(key: Buffer, { format, vault, chains }: AnchorContent): Buffer {
   return createHmac('sha256', key)
     .update(`anchor\0${JSON.stringify([format, vault, chains])}`)

@@ -34,6 +34,8 @@ export interface RestoreOptions extends LoadOptions {
   readonly caller: Caller;
   readonly now: () => Date;
   readonly anchor_path: string | undefined;
+  /** Called before the restored vault can be opened. */
+  readonly writeKeyFile: () => void;
   /** Replaces a vault that has entries that the backup does not have. */
   readonly replace: boolean;
   /** Restores although the verification has findings. */
@@ -103,6 +105,7 @@ export async function restoreBackup(options: RestoreOptions): Promise<RestoreSum
     throw findingsError(loaded.report.findings.length);
   }
   const prepared = await addRestoreEntry(options);
+  options.writeKeyFile();
   try {
     const { kept } = await target.publish(id, {
       mayReplace: (present, received) => assertReplaceable(present, received, replace, prepared),
@@ -146,7 +149,8 @@ async function addRestoreEntry(options: RestoreOptions): Promise<Prepared> {
     return {
       backup_heads,
       heads: await store.auditHeads(),
-      anchor: anchor_path === undefined ? undefined : new AuditAnchor(anchor_path, async () => anchor_keys, store),
+      anchor:
+        anchor_path === undefined ? undefined : new AuditAnchor(anchor_path, async () => anchor_keys, store),
       hasRestoreEntry: async (rows) => {
         const [row] = await rows.entries(local.id, position);
         if (row?.position !== position) return false;

@@ -144,6 +144,7 @@ function cliApp(home: string, streams: PlayedStreams, options: CliOptions): Prog
     listenForCallback: (vault) => listenForCallback(composition, vault, '1.2.3-test'),
     accessTokens: composition.accessTokens,
     valueProducer: composition.valueProducer,
+    backups: composition.backups,
     promptSecret: prompt,
     createBootstrapKey: (vault) => createBootstrapKey(vault, composition.caller('cli'), home),
     async withVault(create, act, promptPassphrase = prompt) {

@@ -121,6 +121,7 @@ export class SqliteTarget implements TransferTarget {
     // Left by a vault whose file is missing or cannot be read: SQLite would apply them to the new file.
     removeJournals(this.#path);
     renameSync(received, this.#path);
+    rmSync(`${received}-writers`, { force: true });
     syncFolder(dirname(this.#path));
   }
 
