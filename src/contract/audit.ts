@@ -4,12 +4,25 @@ import { OrganizationName } from './caller.ts';
 import { LIST_PAGE_MAX, USE_COUNT_DAYS_MAX } from './limits.ts';
 import { Timestamp } from './timestamp.ts';
 
+/** On the vault as a whole. Records that are encrypted again keep their revisions. */
+const VAULT_ACTIONS = [
+  'init',
+  'backup',
+  'restore',
+  'move_vault',
+  'rotate_root_key',
+  'rotate_data_key',
+  'reencrypt_records',
+  'rotate_box_key',
+  'retire_box_keys',
+  'rotate_signing_key',
+] as const;
+
 export const AUDIT_ACTIONS = [
   'store',
   'update',
   'delete',
   'reveal',
-  'init',
   'create_organization',
   'create_user',
   'create_unit',
@@ -54,9 +67,6 @@ export const AUDIT_ACTIONS = [
   'deny_values',
   'approve_service',
   'remove_service',
-  'backup',
-  'restore',
-  'move_vault',
   'sign_in',
   'sign_out',
   'create_handle',
@@ -65,12 +75,7 @@ export const AUDIT_ACTIONS = [
   'start_connection',
   'decline_connection',
   'connect',
-  'rotate_root_key',
-  'rotate_data_key',
-  'reencrypt_records',
-  'rotate_box_key',
-  'retire_box_keys',
-  'rotate_signing_key',
+  ...VAULT_ACTIONS,
 ] as const;
 export type AuditAction = (typeof AUDIT_ACTIONS)[number];
 
@@ -93,10 +98,6 @@ export const REMOVING_ACTIONS: ReadonlySet<AuditAction> = new Set([
 ]);
 export const READING_ACTIONS: ReadonlySet<AuditAction> = new Set([
   'reveal',
-  'init',
-  'backup',
-  'restore',
-  'move_vault',
   'create_key_set',
   'authenticate',
   'list_keys',
@@ -120,20 +121,13 @@ export const READING_ACTIONS: ReadonlySet<AuditAction> = new Set([
   // Web sessions are deleted when they have expired, without an entry.
   'sign_in',
   'sign_out',
-  // Handles are deleted after they have ended, without an entry.
+  // Handles and connections are deleted after they have ended, without an entry.
   'create_handle',
   'complete_handle',
   'decline_handle',
-  // Connections are deleted after they have ended, without an entry.
   'start_connection',
   'decline_connection',
-  // Records that are encrypted again keep their revisions.
-  'rotate_root_key',
-  'rotate_data_key',
-  'reencrypt_records',
-  'rotate_box_key',
-  'retire_box_keys',
-  'rotate_signing_key',
+  ...VAULT_ACTIONS,
 ]);
 
 /** A change of a credential's owner, stack, unit, name, state, limits, protection or expiry, of a share, or of a user's unit. */

@@ -1,5 +1,6 @@
 /** What the vault needs of a storage engine before a store is open. */
 import type { OnCommit, Store } from './store.ts';
+import type { TransferTarget } from './transfer.ts';
 
 /** `unknown`: only a connection to the server finds out. */
 export type StorePresence = 'absent' | 'empty' | 'filled' | 'unknown';
@@ -31,6 +32,8 @@ export interface StoreEngine {
   prepare(): void;
   /** Connects to the server of a remote engine; absent without one. Rejects with VaultError. */
   readonly inspectServer?: () => Promise<ServerFacts>;
+  /** Where a restore or a move puts a vault. Absent: the engine cannot receive one. */
+  readonly openTarget?: () => Promise<TransferTarget>;
   /** Rejects with VaultError. */
   open(onCommit: OnCommit): Promise<Store>;
 }

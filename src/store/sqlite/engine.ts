@@ -14,6 +14,7 @@ export function sqliteEngine(path: string): StoreEngine {
     assertPrivate: () => assertFilePrivate(path),
     assertDriverLoads,
     prepare: () => createSqliteFile(path),
+    openTarget: async () => new (await import('./transfer/target.ts')).SqliteTarget(path),
     async open(onCommit) {
       const { openSqlite } = await loadStore();
       return openSqlite(path, onCommit);

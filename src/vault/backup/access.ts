@@ -8,6 +8,8 @@ import type { Secret } from '../../contract/secret.ts';
 import { systemRandom } from '../../crypto/random.ts';
 import type { Cipher } from '../../crypto/record_cipher.ts';
 import type { StoreLocation } from '../../io/store_location.ts';
+import { engineOf } from '../../store/engines.ts';
+import type { TransferTarget } from '../../store/transfer.ts';
 import type { RootKeySource } from '../keys/root_key.ts';
 import type { LoadedBackup, LoadOptions, RestoreSummary } from './restore.ts';
 
@@ -57,13 +59,10 @@ export function backupAccess({ settings, rootKey, caller, now }: BackupParts): B
   return {
     async verify(bytes, promptPassphrase, onProgress) {
       const opened = await unlock(bytes, promptPassphrase);
-      const [{ loadBackup }, { SqliteTarget }] = await Promise.all([
-        import('./restore.ts'),
-        import('../../store/sqlite/transfer/target.ts'),
-      ]);
+      const { loadBackup } = await import('./restore.ts');
       const folder = mkdtempSync(join(tmpdir(), 'keyhold-backup-'));
       try {
-        const target = new SqliteTarget(join(folder, 'vault.db'));
+        const target = await openTarget({ kind: 'sqlite', path: join(folder, 'vault.db') });
         const loaded = await loadBackup({ ...opened, target, onProgress });
         return { ...factsOf(opened.backup.header), ...loaded };
       } finally {
@@ -72,15 +71,13 @@ export function backupAccess({ settings, rootKey, caller, now }: BackupParts): B
     },
     async restore(bytes, promptPassphrase, { replace, accept }, onProgress) {
       const { store, home } = settings();
-      if (store.kind !== 'sqlite') throw notRestorable();
+      const target = await openTarget(store);
       const opened = await unlock(bytes, promptPassphrase);
-      const [{ restoreBackup }, { planRootKey }, { SqliteTarget }] = await Promise.all([
+      const [{ restoreBackup }, { planRootKey }] = await Promise.all([
         import('./restore.ts'),
         import('./unlock.ts'),
-        import('../../store/sqlite/transfer/target.ts'),
       ]);
       const { header, writeKeyFile } = await planRootKey(opened.backup.header, opened.keys, opened.source);
-      const target = new SqliteTarget(store.path);
       const anchor_path = join(home, 'keys', 'anchor');
       const given = { caller: caller(), now, anchor_path, replace, accept, writeKeyFile, onProgress };
       const restored = await restoreBackup({ ...opened, ...given, target, header });
@@ -100,6 +97,12 @@ type Unlocked = Omit<LoadOptions, 'target'> & {
 
 function factsOf({ id, created_at, vault }: Unlocked['backup']['header']) {
   return { id, created_at, vault };
+}
+
+async function openTarget(store: StoreLocation): Promise<TransferTarget> {
+  const target = await engineOf(store).openTarget?.();
+  if (target === undefined) throw notRestorable();
+  return target;
 }
 
 function notRestorable(): VaultError {

@@ -1,7 +1,5 @@
 /** The file of a backup: written beside its path, synced, and renamed when it is complete. */
-
 import { randomUUID } from 'node:crypto';
-/** The file of a backup: written beside its path, synced, and renamed when it is complete. */
 import fs, { createReadStream } from 'node:fs';
 import { dirname } from 'node:path';
 import { VaultError } from '../../../contract/errors.ts';
