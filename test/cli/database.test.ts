@@ -7,7 +7,7 @@ import type { Finding } from '../../src/cli/commands/doctor/finding.ts';
 import { type CliOptions, type CliRun, keyhold, keyholdJson, newHome, removeHome } from '../kit/child/cli.ts';
 import { startServeProcess } from '../kit/http/http_server.ts';
 import { NO_POSTGRESQL, type PostgresqlServer, startPostgresql } from '../kit/servers/postgresql.ts';
-import { issueCertificate, TEST_CA_CERT } from '../kit/upstream/certificates.ts';
+import { issueCertificate, selfSignedCertificate, TEST_CA_CERT } from '../kit/upstream/certificates.ts';
 
 const PASSWORD = 'role-password-9c4e';
 /** A socket would not show whether a password or TLS is used. */
@@ -191,11 +191,13 @@ describe.skipIf(NO_POSTGRESQL)('a vault in a database', () => {
   test('is opened over TLS only if the certificate is that of the host and of a trusted authority', async () => {
     await run(['init']);
     fs.writeFileSync(path.join(home, 'ca.pem'), TEST_CA_CERT);
+    fs.writeFileSync(path.join(home, 'other.pem'), selfSignedCertificate(['localhost']).cert);
     const statusWith = (parameters: string, host: string) =>
       run(['status', '--json'], { env: { KEYHOLD_STORE: uri(parameters, { host }) } });
     const ca = '?sslmode=verify-full&sslrootcert=ca.pem';
     for (const [parameters, host] of [
       ['?sslmode=verify-full', 'localhost'],
+      ['?sslmode=verify-full&sslrootcert=other.pem', 'localhost'],
       [ca, '127.0.0.1'],
     ] as const) {
       const { code, stderr } = await statusWith(parameters, host);

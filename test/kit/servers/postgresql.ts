@@ -26,7 +26,7 @@ export const POSTGRESQL_OWNER_PASSWORD = 'owner-password-5d1f';
 const FOLDER = '/usr/lib/postgresql';
 const READY_TIMEOUT_MS = 30_000;
 /** The server refuses to run as root. */
-const ORDINARY_USER_ID = 65_534;
+export const POSTGRESQL_USER_ID = 65_534;
 
 const binary_folder = existsSync(FOLDER)
   ? readdirSync(FOLDER)
@@ -47,7 +47,7 @@ export async function startPostgresql(
   more_settings: readonly string[] = [],
 ): Promise<PostgresqlServer> {
   if (binary_folder === undefined) throw new Error('PostgreSQL is not installed: apt-get install postgresql');
-  const ids = process.getuid?.() === 0 ? { uid: ORDINARY_USER_ID, gid: ORDINARY_USER_ID } : {};
+  const ids = process.getuid?.() === 0 ? { uid: POSTGRESQL_USER_ID, gid: POSTGRESQL_USER_ID } : {};
   const folder = mkdtempSync(join(tmpdir(), 'keyhold-postgresql-'));
   const write = (name: string, text: string) => {
     const path = join(folder, name);

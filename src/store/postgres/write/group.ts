@@ -151,7 +151,8 @@ export class Group {
       return;
     }
     const id = write.do === 'put' ? write.row.id : write.id;
-    const record = this.#record(id, write.expected_revision, layer);
+    const is_new = write.do === 'put' && write.expected_revision === 0;
+    const record = this.#record(id, write.expected_revision, layer, !is_new);
     if ((record.now?.revision ?? 0) !== write.expected_revision) throw conflictError();
     const key = keyOf(id);
     if (write.do !== 'put' && record.now === undefined) throw conflictError();
@@ -197,8 +198,8 @@ export class Group {
     return loaded && keyOf(loaded.row.id);
   }
 
-  /** The state of a record; one that was not loaded is assumed to have the expected revision. */
-  #record(id: Buffer, expected_revision: number, layer: Layer): GroupRecord {
+  /** The state of a record; one that was not loaded is assumed to have the expected revision, or to be missing. */
+  #record(id: Buffer, expected_revision: number, layer: Layer, is_assumed: boolean): GroupRecord {
     const key = keyOf(id);
     const written = layer.records.get(key) ?? this.#all.records.get(key);
     if (written !== undefined) return written;
@@ -207,14 +208,17 @@ export class Group {
     const row = loaded?.row;
     const is_loaded = by_id.has(key);
     if (!is_loaded && this.#options.is_locked) this.needs.ids.set(key, id);
+    // Another program may have written a row with revision 0: it can be deleted.
+    const is_stored = is_loaded ? row !== undefined : is_assumed;
     const revision = is_loaded ? (row?.revision ?? 0) : expected_revision;
     return {
       id,
       base_revision: revision,
+      is_stored,
       base_index: row?.index,
       organization: loaded?.organization,
       write: undefined,
-      now: revision === 0 ? undefined : { revision, index: row?.index, scope: row?.scope },
+      now: !is_stored ? undefined : { revision, index: row?.index, scope: row?.scope },
     };
   }
 
@@ -273,7 +277,7 @@ export class Group {
       const { id, revision } = found.row;
       const key = keyOf(id);
       if (!layer.records.has(key) && !this.#all.records.has(key))
-        layer.records.set(key, this.#record(id, revision, layer));
+        layer.records.set(key, this.#record(id, revision, layer, true));
     }
   }
 }

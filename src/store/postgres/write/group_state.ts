@@ -29,7 +29,8 @@ export function nothingLoaded(): Loaded {
 
 /** The state of a record after the writes of the group so far. */
 export interface GroupRecord {
-  /** Before the group: its revision and index; 0 if it did not exist. */
+  /** Before the group: whether it existed, its revision, which is 0 otherwise, and its index. */
+  readonly is_stored: boolean;
   readonly base_revision: number;
   readonly base_index: Buffer | undefined;
   /** Of the loaded row; `undefined`: not loaded, so that its revision is an assumption. */

@@ -135,11 +135,11 @@ class GroupStatement extends StatementBuilder {
     const updated: Written[] = [];
     const checked: GroupRecord[] = [];
     for (const record of records) {
-      const { write, base_revision, organization } = record;
+      const { write, is_stored, base_revision, organization } = record;
       if (write === undefined) {
         if (organization === undefined || !protected_by_head.has(keyOf(organization))) checked.push(record);
       } else if (write === 'delete') {
-        if (base_revision > 0) deleted.push(record);
+        if (is_stored) deleted.push(record);
       } else (base_revision === 0 ? inserted : updated).push({ record, put: write });
     }
     this.#addDeletions(deleted);
