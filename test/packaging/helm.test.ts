@@ -26,6 +26,11 @@ const POSTGRES = [
   'secretSettings[0].key=secret',
 ];
 
+const MIGRATIONS = [
+  'store.migrations.url=postgres://keyhold_migrations@db.example:5432/keyhold?sslmode=verify-full',
+  'store.migrations.passwordSecret.name=keyhold-migrations',
+];
+
 const ROOT_KEY = Buffer.from(Array.from({ length: 32 }, (_, at) => at * 3 + 2)).toString('base64');
 
 interface Variable {
@@ -76,6 +81,10 @@ const podsOf = (manifests: readonly Manifest[]) =>
     .filter(({ kind }) => kind === 'Deployment' || kind === 'Job')
     .map(({ spec }) => spec.template.spec);
 
+const argsOf = ({ template }: Manifest['spec']) => template.spec.containers[0].args;
+const settingOf = ({ containers }: PodSpec, setting: string) =>
+  containers[0].env.find(({ name }) => name === setting)?.value;
+
 describe.skipIf(isMissing('helm'))('the Helm chart', () => {
   test.each([
     ['no image', SQLITE.slice(1), 'image/repository'],
@@ -124,9 +133,37 @@ describe.skipIf(isMissing('helm'))('the Helm chart', () => {
     expect(kinds).not.toContain('Job');
   });
 
+  test('the jobs of init and of upgrades use the role that owns the tables, and the nodes another one', async () => {
+    expect((await helm('template', [...SQLITE, MIGRATIONS[0] ?? ''])).stderr).toContain(
+      'store.migrations is for PostgreSQL',
+    );
+    const manifests = await render([...POSTGRES, ...MIGRATIONS]);
+    const jobs = manifests.filter(({ kind }) => kind === 'Job');
+    expect(jobs.map(({ metadata, spec }) => [metadata.annotations?.['helm.sh/hook'], argsOf(spec)])).toEqual([
+      ['pre-install', ['init']],
+      ['pre-upgrade', ['status', '--json']],
+    ]);
+    const stores = podsOf(manifests).map((pod) => [
+      /^postgres:\/\/(\w+)@/.exec(settingOf(pod, 'KEYHOLD_STORE') ?? '')?.[1],
+      JSON.stringify(pod.volumes).match(/"name":"(keyhold-(?:store|migrations))"/)?.[1],
+    ]);
+    const migrations = ['keyhold_migrations', 'keyhold-migrations'];
+    expect(stores.toSorted()).toEqual([['keyhold', 'keyhold-store'], migrations, migrations]);
+  });
+
+  test('a claim with PostgreSQL keeps the folder of the anchor and of the first API key', async () => {
+    const claim = 'persistence.existingClaim=keyhold-keys';
+    for (const pod of podsOf(await render([...POSTGRES, ...MIGRATIONS, claim]))) {
+      const mounted = pod.containers[0].volumeMounts.find(({ mountPath }) => mountPath === '/data/keys');
+      expect(pod.volumes.find(({ name }) => name === mounted?.name)).toMatchObject({
+        persistentVolumeClaim: { claimName: 'keyhold-keys' },
+      });
+    }
+  });
+
   test.each([
     ['SQLite', SQLITE],
-    ['PostgreSQL', POSTGRES],
+    ['PostgreSQL', [...POSTGRES, ...MIGRATIONS, 'persistence.existingClaim=keyhold-keys']],
   ])('pods with %s have no privileges, mount each volume, and know no secret value', async (_, values) => {
     const manifests = await render(values);
     expect(manifests.filter(({ kind }) => kind === 'Secret')).toEqual([]);

@@ -17,6 +17,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if and (not .Values.store.url) (gt (int .Values.replicaCount) 1) }}
 {{- fail "Several replicas need PostgreSQL. Set store.url, or replicaCount to 1." }}
 {{- end }}
+{{- if and .Values.store.migrations.url (not .Values.store.url) }}
+{{- fail "store.migrations is for PostgreSQL. Set store.url for the nodes." }}
+{{- end }}
 {{- if and (not .Values.store.url) (not .Values.persistence.existingClaim) }}
 {{- fail "A vault in SQLite needs a volume. Set persistence.existingClaim, or store.url for PostgreSQL." }}
 {{- end }}
@@ -101,6 +104,9 @@ capabilities:
 
 {{- define "keyhold.mounts" -}}
 - { name: data, mountPath: /data }
+{{- if and .Values.store.url .Values.persistence.existingClaim }}
+- { name: keys, mountPath: /data/keys }
+{{- end }}
 - { name: tmp, mountPath: /tmp }
 {{- if not .Values.rootKey.source }}
 - { name: root-key, mountPath: /run/secrets/keyhold-root, readOnly: true }
@@ -119,6 +125,10 @@ capabilities:
 {{- if .Values.store.url }}
   emptyDir: {}
 {{- else }}
+  persistentVolumeClaim: { claimName: {{ .Values.persistence.existingClaim | quote }} }
+{{- end }}
+{{- if and .Values.store.url .Values.persistence.existingClaim }}
+- name: keys
   persistentVolumeClaim: { claimName: {{ .Values.persistence.existingClaim | quote }} }
 {{- end }}
 - name: tmp
