@@ -53,6 +53,18 @@ const LOCK_TIMEOUT_MS = 2_000;
 const IDLE_IN_TRANSACTION_MS = 5_000;
 const KEEP_ALIVE_DELAY_MS = 5_000;
 
+/**
+ * Every statement of a request finds its rows by a key. Without statistics, as in a new database, the planner would choose scans
+ * of whole tables, and a prepared statement would keep that plan while the table grows. Compiling takes longer than they do.
+ */
+const SERVER_SETTINGS = {
+  default_transaction_isolation: 'read\\ committed',
+  enable_seqscan: 'off',
+  enable_hashjoin: 'off',
+  enable_mergejoin: 'off',
+  jit: 'off',
+};
+
 /** The function of the server that waits for a synchronous standby, and warns if the wait was canceled. */
 const SYNC_WAIT_ROUTINE = 'SyncRepWaitForLSN';
 
@@ -230,7 +242,9 @@ function configOf(options: PostgresOptions, server: PostgresHost) {
     password: async () => (await readPassword(server)) ?? '',
     ssl: tls ?? false,
     application_name: 'keyhold',
-    options: '-c default_transaction_isolation=read\\ committed',
+    options: Object.entries(SERVER_SETTINGS)
+      .map(([name, value]) => `-c ${name}=${value}`)
+      .join(' '),
     lock_timeout: LOCK_TIMEOUT_MS,
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
     connectionTimeoutMillis: connect_timeout_ms ?? CONNECT_TIMEOUT_MS,
