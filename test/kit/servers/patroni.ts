@@ -140,7 +140,7 @@ export class PatroniCluster {
     await this.ready();
   }
 
-  /** Waits for one primary, with all other members as standbys, one of them synchronous, as Patroni knows it. */
+  /** Waits for one primary to which all other members are connected as standbys, and for Patroni to know one of them as synchronous. */
   async ready(): Promise<void> {
     const began_ms = performance.now();
     for (;;) {
@@ -148,10 +148,23 @@ export class PatroniCluster {
       const count = (...names: readonly string[]) => roles.filter((role) => names.includes(role)).length;
       const is_complete =
         count('leader') === 1 && count('sync_standby') === 1 && count('replica') === MEMBERS - 2;
-      if (is_complete && (await this.primaries()).length === 1) return;
-      if (performance.now() - began_ms > READY_TIMEOUT_MS) throw new Error(this.#describe(roles));
+      if (is_complete && (await this.primaries()).length === 1 && (await this.#hasAllStandbys())) return;
+      if (performance.now() - began_ms > READY_TIMEOUT_MS)
+        throw new Error(`the cluster is not complete; ${await this.describe()}`);
       await sleep(POLL_MS);
     }
+  }
+
+  /** The members as Patroni knows them, and the ends of their logs. */
+  async describe(): Promise<string> {
+    const roles = await this.#roles();
+    const logs = this.#members.map(({ name }) => {
+      const lines = readFileSync(join(this.#folder, `${name}.log`), 'utf8')
+        .trimEnd()
+        .split('\n');
+      return `${name}: ${lines.slice(-3).join(' | ')}`;
+    });
+    return `its members: ${roles.join(', ')}\n${logs.join('\n')}`;
   }
 
   /** Ends every process and removes the folder. */
@@ -176,6 +189,14 @@ export class PatroniCluster {
         .map(({ role }) => role);
     }
     return [];
+  }
+
+  /** Patroni reports a member as running that was paused and must be rewound still. */
+  async #hasAllStandbys(): Promise<boolean> {
+    const rows = await this.query("SELECT FROM pg_stat_replication WHERE state = 'streaming'").catch(
+      () => [],
+    );
+    return rows.length === MEMBERS - 1;
   }
 
   async #start(): Promise<void> {
@@ -264,16 +285,6 @@ export class PatroniCluster {
 
   #own(path: string): void {
     if (this.#ids.uid !== undefined) chownSync(path, this.#ids.uid, this.#ids.gid ?? this.#ids.uid);
-  }
-
-  #describe(roles: readonly string[]): string {
-    const logs = this.#members.map(({ name }) => {
-      const lines = readFileSync(join(this.#folder, `${name}.log`), 'utf8')
-        .trimEnd()
-        .split('\n');
-      return `${name}: ${lines.slice(-3).join(' | ')}`;
-    });
-    return `the cluster is not complete; its members: ${roles.join(', ')}\n${logs.join('\n')}`;
   }
 }
 
