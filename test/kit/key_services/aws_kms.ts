@@ -19,6 +19,8 @@ export interface KmsServer {
   readonly env: NodeJS.ProcessEnv;
   /** The exception of every request, such as `DisabledException`; undefined: none. */
   refusal: string | undefined;
+  /** Decrypted, in the order of the requests. */
+  readonly plaintexts: Buffer[];
   /** Actions and encryption contexts. */
   readonly requests: string[];
   stop(): Promise<void>;
@@ -33,6 +35,7 @@ export async function startKms(): Promise<KmsServer> {
   const kms = {
     env: {},
     refusal: undefined as string | undefined,
+    plaintexts: [] as Buffer[],
     requests: [] as string[],
     async stop() {
       server.closeAllConnections();
@@ -119,6 +122,7 @@ function respond(kms: KmsServer, key: Buffer, request: http.IncomingMessage, inp
     const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, 12)).setAAD(aad);
     decipher.setAuthTag(sealed.subarray(-16));
     const plaintext = Buffer.concat([decipher.update(sealed.subarray(12, -16)), decipher.final()]);
+    kms.plaintexts.push(plaintext);
     return { status: 200, output: { Plaintext: plaintext.toString('base64'), KeyId: KMS_ARN } };
   } catch {
     return failure('InvalidCiphertextException');
