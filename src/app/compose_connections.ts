@@ -6,7 +6,7 @@ import type { ValueProducer } from '../use/values/value_producer.ts';
 import type { RevokeTokens } from '../vault/oauth/revocations.ts';
 import type { Vault } from '../vault/vault.ts';
 
-/** One instance for each vault: the states of device codes are in it. */
+/** One instance for each vault, so that all interfaces share its limit of device codes. */
 export function composeConnections(
   openEgress: () => Promise<Egress>,
   openProducer: () => Promise<ValueProducer>,

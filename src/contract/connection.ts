@@ -119,8 +119,8 @@ export interface Connections {
    * the client; UPSTREAM if the provider fails.
    */
   finish(caller: Caller, parameters: URLSearchParams): Promise<Connected>;
-  /** Starts a device code grant. This process polls the provider in the background until then. */
+  /** Starts a device code grant. This process polls the provider in the background; if it ends, the next one that gets `deviceState` does. */
   startDevice(caller: Caller, input: ConnectInput, handle?: string): Promise<StartedDevice>;
-  /** NOT_FOUND for another user or API key, another process, and an hour after the end. */
+  /** NOT_FOUND for another user or API key, and an hour after the code has expired. */
   deviceState(caller: Caller, device_id: string): Promise<DeviceState>;
 }

@@ -18,8 +18,8 @@ import type { Service } from '../contract/service/service.ts';
 import { parseInput } from '../contract/validation.ts';
 import { assertConnectable, connectFields, connectGrants } from '../services/oauth/connect.ts';
 import { type FieldValues, knownValues } from '../use/call/request/templates.ts';
-import { unknownConnection } from '../vault/oauth/connection_records.ts';
-import type { ConnectionTarget, PendingConnection } from '../vault/oauth/connection_requests.ts';
+import { type ConnectionTarget, unknownConnection } from '../vault/oauth/connection_records.ts';
+import type { PendingConnection } from '../vault/oauth/connection_requests.ts';
 import { DeviceConnections } from './device_connections.ts';
 import { authorizationEndpoint, clientOf, endpointUrl, isIssuer, oauthOf } from './provider.ts';
 import { type ConnectionParts, requestOfConnection, saveConnection } from './provider_request.ts';
@@ -136,7 +136,6 @@ export class ServiceConnections implements Connections {
   }
 
   async deviceState(caller: Caller, device_id: string): Promise<DeviceState> {
-    await this.#parts.vault.connections.assertMayRead(caller);
     return this.#devices.state(caller, device_id);
   }
 

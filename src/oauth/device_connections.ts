@@ -1,6 +1,6 @@
 /**
- * Connections with a device code (RFC 8628): the person enters a code at the provider, and this process polls for the tokens in
- * the background. Their states are in memory and end with the process.
+ * Connections with a device code (RFC 8628): the person enters a code at the provider, and one node polls for the tokens in the
+ * background. The state is a record of the vault, so that each node can return it, and poll if the node before has ended.
  */
 import { randomUUID } from 'node:crypto';
 import { performance } from 'node:perf_hooks';
@@ -8,16 +8,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Caller } from '../contract/caller.ts';
 import type { ConnectInput, DeviceState, StartedDevice } from '../contract/connection.ts';
 import { VaultError } from '../contract/errors.ts';
-import {
-  CONNECTION_KEPT_MS,
-  CONNECTIONS_PENDING_PER_USER_MAX,
-  DEVICE_CODE_AGE_MAX_MS,
-} from '../contract/limits.ts';
-import { timestampAfter } from '../contract/timestamp.ts';
-import { BoundedMap } from '../io/bounded_map.ts';
+import { DEVICE_CODE_AGE_MAX_MS } from '../contract/limits.ts';
+import { msUntil, timestampAfter } from '../contract/timestamp.ts';
 import { knownValues } from '../use/call/request/templates.ts';
-import { tooManyConnections, unknownConnection } from '../vault/oauth/connection_records.ts';
-import type { ConnectionTarget } from '../vault/oauth/connection_requests.ts';
+import type { OrganizationKeyring } from '../vault/keys/keyring.ts';
+import {
+  type ConnectionTarget,
+  startedTarget,
+  unknownConnection,
+} from '../vault/oauth/connection_records.ts';
+import type { FoundDevice } from '../vault/oauth/device_records.ts';
 import { endpointUrl, oauthOf } from './provider.ts';
 import { type ConnectionParts, requestOfConnection, saveConnection } from './provider_request.ts';
 import {
@@ -28,24 +28,7 @@ import {
 } from './token_request.ts';
 import { TokenRequestError } from './token_request_error.ts';
 
-interface Device {
-  /** Organization and user. */
-  readonly owner: string;
-  /** Of the caller that started it; the only one that may see the state. */
-  readonly api_key_id: string | undefined;
-  /** `undefined`: the provider has not returned a code yet. */
-  state: DeviceState | undefined;
-}
-
-interface Polling {
-  readonly connection: ConnectionTarget;
-  readonly url: URL;
-  readonly scopes: readonly string[];
-  readonly device_code: string;
-  readonly interval_ms: number;
-  readonly age_ms: number;
-}
-
+/** Polled for by this process at a time. */
 const DEVICES_MAX = 1_000;
 /** RFC 8628, section 3.2. */
 const INTERVAL_DEFAULT_S = 5;
@@ -57,109 +40,171 @@ const USER_CODE = /^[\x20-\x7E]{1,40}$/;
 
 export class DeviceConnections {
   readonly #parts: ConnectionParts;
-  readonly #devices = new BoundedMap<string, Device>(DEVICES_MAX);
+  #polling = 0;
 
   constructor(parts: ConnectionParts) {
     this.#parts = parts;
   }
 
   async start(caller: Caller, input: ConnectInput, handle: string | undefined): Promise<StartedDevice> {
-    const owner = ownerOf(caller);
-    const waiting = [...this.#devices.values()].filter(
-      (one) => one.owner === owner && (one.state === undefined || one.state.state === 'pending'),
-    );
-    if (waiting.length >= CONNECTIONS_PENDING_PER_USER_MAX) throw tooManyConnections();
-    const device_id = randomUUID();
-    const device: Device = { owner, api_key_id: caller.api_key_id, state: undefined };
-    this.#devices.set(device_id, device);
-    try {
-      return await this.#start(caller, input, handle, device_id, device);
-    } catch (error) {
-      this.#devices.delete(device_id);
-      throw error;
-    }
-  }
-
-  state(caller: Caller, device_id: string): DeviceState {
-    const device = this.#devices.get(device_id);
-    const is_own = device?.owner === ownerOf(caller) && device.api_key_id === caller.api_key_id;
-    if (device?.state === undefined || !is_own) throw unknownConnection();
-    return device.state;
-  }
-
-  async #start(
-    caller: Caller,
-    input: ConnectInput,
-    handle: string | undefined,
-    device_id: string,
-    device: Device,
-  ): Promise<StartedDevice> {
     const { vault, now } = this.#parts;
-    const connection = await vault.connections.find(caller, input, 'device_code', handle);
-    const { service, destination } = connection;
-    const fields = knownValues(service, destination.fields);
-    const device_url = endpointUrl(service, 'device_authorization_url', fields, destination.origins);
-    const url = endpointUrl(service, 'token_url', fields, destination.origins);
-    if (device_url === undefined || url === undefined) throw new Error('the endpoints are in the definition');
-    const scopes = input.scopes ?? oauthOf(service).scopes;
-    const given = await requestOfConnection(this.#parts, caller, connection, device_url, async (request) =>
+    const { devices } = vault.connections;
+    const target = await vault.connections.find(caller, input, 'device_code', handle);
+    await devices.assertBelowLimit(target.keyring, caller.user);
+    if (this.#polling >= DEVICES_MAX) throw tooManyDevices();
+    const scopes = input.scopes ?? oauthOf(target.service).scopes;
+    const url = endpointOf(target, 'device_authorization_url');
+    // Before the person goes to the provider in vain.
+    endpointOf(target, 'token_url');
+    const given = await requestOfConnection(this.#parts, caller, target, url, async (request) =>
       checked(await authorizeDevice(request, scopes)),
     );
     const interval_s = Math.min(INTERVAL_MAX_S, Math.max(1, given.interval ?? INTERVAL_DEFAULT_S));
-    const age_ms = Math.min(DEVICE_CODE_AGE_MAX_MS, given.expires_in * 1_000);
     const interval_ms = interval_s * 1_000;
-    const { device_code } = given;
+    const { user_code, verification_uri, device_code } = given;
     const started = {
-      device_id,
-      user_code: given.user_code,
-      verification_uri: given.verification_uri,
+      device_id: randomUUID(),
+      user_code,
+      verification_uri,
       verification_uri_complete: given.verification_uri_complete ?? null,
-      expires_at: timestampAfter(now(), age_ms) ?? '',
+      expires_at: timestampAfter(now(), Math.min(DEVICE_CODE_AGE_MAX_MS, given.expires_in * 1_000)) ?? '',
       interval_ms,
     };
-    device.state = { state: 'pending', device: started };
-    void this.#run(caller, device_id, device, { connection, url, scopes, device_code, interval_ms, age_ms });
+    const { device_id, expires_at } = started;
+    const state = { state: 'pending', device: started } as const;
+    const { user, api_key_id = null } = caller;
+    const facts = { device_id, user, api_key_id, scopes, device_code, state, expires_at };
+    const found = await devices.create(target.keyring, { ...startedTarget(target), ...facts }, interval_ms);
+    void this.#run(caller, target, found, interval_ms);
     return started;
   }
 
-  /** Never rejects. */
-  async #run(caller: Caller, device_id: string, device: Device, polling: Polling): Promise<void> {
-    const { connection, url, scopes } = polling;
-    try {
-      const tokens = await requestOfConnection(this.#parts, caller, connection, url, (request) =>
-        pollUntil(polling, () => pollDevice(request, polling.device_code)),
-      );
-      const connected = await saveConnection(this.#parts, caller, connection, scopes, tokens);
-      device.state = { state: 'connected', connected };
-    } catch (error) {
-      device.state = endOf(error);
+  /** Polls in the background from now on if the node that did so has ended. */
+  async state(caller: Caller, device_id: string): Promise<DeviceState> {
+    const { connections } = this.#parts.vault;
+    const keyring = await connections.assertMayRead(caller);
+    const device = await connections.devices.find(keyring, caller, device_id);
+    if (device === undefined) throw unknownConnection();
+    if (this.#polling < DEVICES_MAX) {
+      const taken = await connections.devices.takeOver(keyring, device);
+      if (taken !== undefined) void this.#resume(caller, keyring, taken);
     }
-    setTimeout(() => this.#devices.delete(device_id), CONNECTION_KEPT_MS).unref();
+    return connections.devices.stateOf(device);
+  }
+
+  /** Never rejects. */
+  async #resume(caller: Caller, keyring: OrganizationKeyring, found: FoundDevice): Promise<void> {
+    const { connections } = this.#parts.vault;
+    try {
+      const target = await connections.findStarted(caller, found.meta, 'device_code');
+      // More than the interval has passed.
+      await this.#run(caller, target, found, 0);
+    } catch (error) {
+      await connections.devices.end(keyring, found, endOf(error)).catch(() => undefined);
+    }
+  }
+
+  /** Never rejects. */
+  async #run(
+    caller: Caller,
+    target: ConnectionTarget,
+    found: FoundDevice,
+    first_pause_ms: number,
+  ): Promise<void> {
+    this.#polling++;
+    const lease = new PollLease(this.#parts, target, found);
+    let state: DeviceState;
+    try {
+      const url = endpointOf(target, 'token_url');
+      const tokens = await requestOfConnection(this.#parts, caller, target, url, (request) =>
+        lease.poll(first_pause_ms, (device_code) => pollDevice(request, device_code)),
+      );
+      const { scopes } = found.meta;
+      state = {
+        state: 'connected',
+        connected: await saveConnection(this.#parts, caller, target, scopes, tokens),
+      };
+    } catch (error) {
+      state = endOf(error);
+    }
+    this.#polling--;
+    // Without it, for example because the store is away, the state is `expired` later.
+    await lease.end(state).catch(() => undefined);
   }
 }
 
-/** Polls until the person has decided or the code has expired. A provider that fails is polled again, less often. */
-async function pollUntil(
-  { interval_ms, age_ms }: Pick<Polling, 'interval_ms' | 'age_ms'>,
-  poll: () => Promise<GrantedTokens>,
-): Promise<GrantedTokens> {
-  const end_ms = performance.now() + age_ms;
-  let pause_ms = interval_ms;
-  for (;;) {
-    // The process may end while it waits.
-    await sleep(pause_ms, undefined, { ref: false });
-    if (performance.now() >= end_ms) throw expiredCode();
-    try {
-      return await poll();
-    } catch (error) {
-      if (!(error instanceof TokenRequestError)) throw error;
-      const { failure, code, retry_after_ms = 0 } = error;
-      if (code === 'slow_down') pause_ms += SLOW_DOWN_MS;
-      else if (failure === 'failed')
-        pause_ms = Math.min(INTERVAL_MAX_S * 1_000, Math.max(pause_ms * 2, retry_after_ms));
-      else if (code !== 'authorization_pending') throw error;
+/** The lease of this node for one device code, which it renews while it polls. */
+class PollLease {
+  readonly #parts: ConnectionParts;
+  readonly #target: ConnectionTarget;
+  #found: FoundDevice;
+  #is_lost = false;
+
+  constructor(parts: ConnectionParts, target: ConnectionTarget, found: FoundDevice) {
+    this.#parts = parts;
+    this.#target = target;
+    this.#found = found;
+  }
+
+  /** Polls until the person has decided or the code has expired. A provider that fails is polled again, less often. */
+  async poll(
+    first_pause_ms: number,
+    request: (device_code: string) => Promise<GrantedTokens>,
+  ): Promise<GrantedTokens> {
+    const { state, device_code, expires_at } = this.#found.meta;
+    if (state.state !== 'pending' || device_code === null) throw expiredCode();
+    const end_ms = performance.now() + msUntil(expires_at, this.#parts.now());
+    let pause_ms = state.device.interval_ms;
+    for (let wait_ms = first_pause_ms; ; wait_ms = pause_ms) {
+      // The process may end while it waits.
+      await sleep(wait_ms, undefined, { ref: false });
+      if (performance.now() >= end_ms) throw expiredCode();
+      await this.#renew(pause_ms);
+      try {
+        return await request(device_code);
+      } catch (error) {
+        pause_ms = pauseAfter(error, pause_ms);
+      }
     }
   }
+
+  /** Stores the end, unless another node polls now. */
+  async end(state: DeviceState): Promise<void> {
+    if (this.#is_lost) return;
+    await this.#parts.vault.connections.devices.end(this.#target.keyring, this.#found, state);
+  }
+
+  async #renew(pause_ms: number): Promise<void> {
+    const { devices } = this.#parts.vault.connections;
+    const renewed = await devices.renew(this.#target.keyring, this.#found, pause_ms);
+    this.#is_lost = renewed === undefined;
+    if (renewed === undefined) throw new TokenRequestError('polling', 'another node polls');
+    this.#found = renewed;
+  }
+}
+
+function endpointOf(
+  { service, destination }: ConnectionTarget,
+  name: 'device_authorization_url' | 'token_url',
+): URL {
+  const url = endpointUrl(service, name, knownValues(service, destination.fields), destination.origins);
+  if (url === undefined) throw new Error('the endpoints are in the definition');
+  return url;
+}
+
+/** Until the next poll. Throws an error that ends the polling. */
+function pauseAfter(error: unknown, pause_ms: number): number {
+  if (!(error instanceof TokenRequestError)) throw error;
+  const { failure, code, retry_after_ms = 0 } = error;
+  if (code === 'slow_down') return pause_ms + SLOW_DOWN_MS;
+  if (failure === 'failed') return Math.min(INTERVAL_MAX_S * 1_000, Math.max(pause_ms * 2, retry_after_ms));
+  if (code !== 'authorization_pending') throw error;
+  return pause_ms;
+}
+
+function tooManyDevices(): VaultError {
+  const message = `This server polls for ${DEVICES_MAX} device codes. Connect again in some minutes.`;
+  return new VaultError('RATE_LIMITED', message);
 }
 
 function expiredCode(): TokenRequestError {
@@ -186,8 +231,4 @@ function isHttpsUrl(text: string): boolean {
   if (text.length > URL_MAX_CHARACTERS || !URL.canParse(text)) return false;
   const { protocol, username, password } = new URL(text);
   return protocol === 'https:' && username === '' && password === '';
-}
-
-function ownerOf({ organization, user }: Caller): string {
-  return `${organization}/${user}`;
 }

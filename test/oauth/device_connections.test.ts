@@ -2,9 +2,13 @@
 import { expect, test } from 'vitest';
 import type { StartedDevice } from '../../src/contract/connection.ts';
 import { errorOf } from '../kit/outcome.ts';
-import type { Handler } from '../kit/upstream/upstream.ts';
+import { type Handler, upstreamEnv } from '../kit/upstream/upstream.ts';
+import { openTestVault } from '../kit/vault/temp_vault.ts';
 import { ACME, setupFake, setupOidc } from './connection_kit.ts';
+import { CLIENT_VALUES } from './oauth_kit.ts';
 
+/** More than the pause of a minute and the lease after it. */
+const LEASE_ENDED_MS = 3 * 60_000;
 const WAIT = { timeout: 30_000, interval: 200 };
 
 /** A device authorization endpoint, and a token endpoint that responds with each of these, then with tokens. */
@@ -101,6 +105,55 @@ test('the state of a device connection is unknown to another user', async () => 
     [person(), 'unknown'],
   ] as const)
     expect(await errorOf(connections.deviceState(by, id))).toMatchObject({ code: 'NOT_FOUND' });
+});
+
+/** Another process of the vault, which has seen nothing of the connection. */
+async function openOther({ home }: { readonly home: string }, ahead_ms = 0) {
+  const now = () => new Date(Date.now() + ahead_ms);
+  return openTestVault(home, upstreamEnv(home), 'no', { now });
+}
+
+test('another process returns the state of a device connection, does not poll meanwhile, and sees its end', async () => {
+  const { handler, polled_at_ms } = device(['authorization_pending', 'authorization_pending']);
+  const opened = await setupFake(handler);
+  const { started, state } = await startDevice(opened);
+  const other = await openOther(opened);
+  const atOther = (user?: string) => other.connections.deviceState(opened.person(user), started.device_id);
+  expect(await errorOf(atOther('mallory'))).toMatchObject({ code: 'NOT_FOUND' });
+  expect(await atOther()).toEqual({ state: 'pending', device: started });
+  await expect.poll(atOther, WAIT).toMatchObject({ state: 'connected', connected: { service_id: 'acme' } });
+  expect(polled_at_ms).toHaveLength(3);
+  expect(await state()).toBe('connected');
+});
+
+test('another process polls at once if the one that polled has ended', async () => {
+  // The first process would poll in a minute.
+  const { handler, polled_at_ms } = device([], { interval: 60 });
+  const opened = await setupFake(handler);
+  const { started } = await startDevice(opened);
+  const other = await openOther(opened, LEASE_ENDED_MS);
+  const atOther = async () => (await other.connections.deviceState(opened.person(), started.device_id)).state;
+  await expect.poll(atOther, WAIT).toBe('connected');
+  expect(polled_at_ms).toHaveLength(1);
+  const { entries } = await opened.vault.listAudit(opened.person());
+  expect(entries.filter(({ action }) => action === 'connect')).toHaveLength(1);
+});
+
+test('another process does not poll for a credential that was replaced meanwhile', async () => {
+  const { handler, polled_at_ms } = device([], { interval: 60 });
+  const opened = await setupFake(handler);
+  const { started } = await startDevice(opened);
+  const useLog = async () => JSON.stringify((await opened.vault.listAudit(opened.person())).entries);
+  // The first process has read the credential.
+  await expect.poll(useLog, WAIT).toContain('"path":"/token"');
+  await opened.vault.delete(opened.person(), ACME);
+  await opened.vault.update(opened.person(), { ...ACME, credentials: CLIENT_VALUES });
+  const other = await openOther(opened, LEASE_ENDED_MS);
+  const atOther = () => other.connections.deviceState(opened.person(), started.device_id);
+  await expect
+    .poll(atOther, WAIT)
+    .toMatchObject({ state: 'failed', message: expect.stringContaining('was deleted') });
+  expect(polled_at_ms).toEqual([]);
 });
 
 test.each([

@@ -12,10 +12,13 @@ import {
   CONNECTIONS_PENDING_PER_USER_MAX,
 } from '../../contract/limits.ts';
 import type { Secret } from '../../contract/secret.ts';
+import type { Service } from '../../contract/service/service.ts';
 import { msUntil, timestampAfter } from '../../contract/timestamp.ts';
+import { definitionDigest } from '../../services/destination.ts';
 import type { LoadedRow, RecordWrite, RowRead } from '../../store/store.ts';
 import type { CredentialMeta, CredentialRef } from '../credentials/codec.ts';
 import type { VaultDependencies } from '../dependencies.ts';
+import type { OpenedHandle } from '../handles/pending_handles.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import { EntityRepository, removal, type Versioned } from '../records/entity_repository.ts';
 import { HourlySweep } from '../records/hourly_sweep.ts';
@@ -25,22 +28,36 @@ import type { UseOutcome } from '../uses/use.ts';
 const STATE_PATTERN = /^[\w-]{43}$/;
 const DELETED_AT_ONCE_MAX = 500;
 
-export interface ConnectionMeta extends Omit<CredentialRef, 'user'> {
+/** The credential that a person connects. */
+export interface ConnectionTarget {
+  readonly keyring: OrganizationKeyring;
+  readonly service: Service;
+  readonly ref: CredentialRef;
+  readonly meta: CredentialMeta;
+  readonly destination: Destination;
+  /** The handle that the connection completes. */
+  readonly handle: OpenedHandle | undefined;
+}
+
+/** The target of a connection when it was started, as its record has it. */
+export interface StartedTarget extends Omit<CredentialRef, 'user'> {
+  readonly credential_id: string;
+  readonly destination?: Destination | undefined;
+  /** Digest of the definition of the service: it decides where the code is sent. */
+  readonly definition: string;
+  /** The hash of the handle that it completes. */
+  readonly handle: string | null;
+}
+
+export interface ConnectionMeta extends StartedTarget {
   /** SHA-256 of the state in base64url; its key. */
   readonly hash: string;
   /** The user who started it, and who may end it. */
   readonly user: string;
-  readonly credential_id: string;
-  /** Of the credential when it was started. */
-  readonly destination?: Destination | undefined;
-  /** Digest of the definition of the service: it decides where the code is sent. */
-  readonly definition: string;
   /** RFC 7636, section 4.1; `null`: the provider does not know PKCE. */
   readonly code_verifier: string | null;
   readonly redirect_uri: string;
   readonly scopes: readonly string[];
-  /** The hash of the handle that it completes. */
-  readonly handle: string | null;
   readonly state: 'pending' | 'used' | 'declined';
   readonly expires_at: string;
 }
@@ -138,6 +155,18 @@ export class ConnectionRecords {
     const ref = { key: [meta.hash], scope: this.#records.scope(keyring, []) };
     return this.#records.put(keyring, ref, id, revision, meta);
   }
+}
+
+export function startedTarget({ service, ref, meta, handle }: ConnectionTarget): StartedTarget {
+  return {
+    service: ref.service,
+    stack: ref.stack,
+    name: ref.name,
+    credential_id: meta.id,
+    destination: meta.destination,
+    definition: definitionDigest(service),
+    handle: handle?.found.meta.hash ?? null,
+  };
 }
 
 type Target = Pick<CredentialMeta, 'id' | 'destination'>;

@@ -8,9 +8,7 @@
  */
 import type { Caller } from '../../contract/caller.ts';
 import { type ConnectGrant, ConnectInput } from '../../contract/connection.ts';
-import type { Destination } from '../../contract/destination.ts';
 import type { Secret } from '../../contract/secret.ts';
-import type { Service } from '../../contract/service/service.ts';
 import { formatTimestamp } from '../../contract/timestamp.ts';
 import { parseInput } from '../../contract/validation.ts';
 import { definitionDigest } from '../../services/destination.ts';
@@ -19,13 +17,13 @@ import type { ChangePlan, LoadedRow } from '../../store/store.ts';
 import type { ApiKeySet } from '../api_keys/key_set.ts';
 import { newEntry } from '../audit/entry.ts';
 import type { Mutation } from '../credentials/changes.ts';
-import { type CredentialMeta, type CredentialRef, isSameRef } from '../credentials/codec.ts';
+import { type CredentialMeta, isSameRef } from '../credentials/codec.ts';
 import type { CredentialLookup } from '../credentials/lookup.ts';
 import { requestedRef } from '../credentials/name.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import { reviewDestination } from '../destinations/binding.ts';
 import { type Guard, NO_SINGLE_STACK } from '../guard.ts';
-import type { OpenedHandle, PendingHandles } from '../handles/pending_handles.ts';
+import type { PendingHandles } from '../handles/pending_handles.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { Protection } from '../protection/protection.ts';
 import { credentialProtected, isProtectedFrom } from '../protection/rule.ts';
@@ -36,6 +34,7 @@ import type { UseRequest } from '../uses/use.ts';
 import { changedMeanwhile, USE, type UseLog } from '../uses/use_log.ts';
 import {
   ConnectionRecords,
+  type ConnectionTarget,
   endedConnection,
   type FoundConnection,
   isSameTarget,
@@ -44,20 +43,12 @@ import {
   type OpenedConnection,
   otherCredential,
   otherTarget,
+  type StartedTarget,
+  startedTarget,
   unknownConnection,
 } from './connection_records.ts';
 import type { ObtainedTokens } from './credential_tokens.ts';
-
-/** The credential that a person connects. */
-export interface ConnectionTarget {
-  readonly keyring: OrganizationKeyring;
-  readonly service: Service;
-  readonly ref: CredentialRef;
-  readonly meta: CredentialMeta;
-  readonly destination: Destination;
-  /** The handle that the connection completes. */
-  readonly handle: OpenedHandle | undefined;
-}
+import { DeviceRecords } from './device_records.ts';
 
 /** A connection whose callback has arrived. */
 export interface PendingConnection extends ConnectionTarget {
@@ -74,6 +65,7 @@ export class ConnectionRequests {
   readonly #protection: Protection;
   readonly #log: UseLog;
   readonly #records: ConnectionRecords;
+  readonly devices: DeviceRecords;
 
   constructor(
     parts: VaultDependencies,
@@ -94,6 +86,7 @@ export class ConnectionRequests {
     this.#protection = protection;
     this.#log = log;
     this.#records = new ConnectionRecords(parts);
+    this.devices = new DeviceRecords(parts);
   }
 
   /** The credential to connect. Throws as `Connections.start`, and FORBIDDEN for one that the caller must not change. */
@@ -124,33 +117,26 @@ export class ConnectionRequests {
     return { keyring, service, ref, meta, destination: bound, handle: opened };
   }
 
-  /** Throws FORBIDDEN for a caller that may not see how a connection ends. */
-  async assertMayRead(caller: Caller): Promise<void> {
-    await this.#guard.authorize(caller, 'credentials:read', NO_SINGLE_STACK);
+  /** Throws FORBIDDEN for a caller that may not see how a connection ends. Returns the keys for `devices`. */
+  assertMayRead(caller: Caller): Promise<OrganizationKeyring> {
+    return this.#guard.authorize(caller, 'credentials:read', NO_SINGLE_STACK);
   }
 
   /** Creates the record that the callback is recognized by. Returns the values that are not secret. */
   async create(
     caller: Caller,
-    { keyring, service, ref, meta, handle }: ConnectionTarget,
+    target: ConnectionTarget,
     { state, ...request }: NewConnection,
   ): Promise<{ readonly values: ReadonlyMap<string, Secret>; readonly expires_at: string }> {
     const { store, codec, records, audit_log, now } = this.#parts;
+    const { keyring, service, ref, meta, handle } = target;
     await this.#records.assertBelowLimit(keyring, caller.user);
     const id = records.newRandomId();
     const created = this.#records.create(
       keyring,
       id,
       state,
-      {
-        ...request,
-        ...ref,
-        user: caller.user,
-        credential_id: meta.id,
-        destination: meta.destination,
-        definition: definitionDigest(service),
-        handle: handle?.found.meta.hash ?? null,
-      },
+      { ...request, ...startedTarget(target), user: caller.user },
       handle?.found.meta.expires_at,
     );
     const reads = [
@@ -182,14 +168,18 @@ export class ConnectionRequests {
       throw unknownConnection();
     }
     this.#records.assertPending(request);
-    const { service: service_id, stack: stack_id, name, definition, handle, credential_id } = request.meta;
+    return { ...(await this.findStarted(caller, request.meta, 'authorization_code')), request };
+  }
+
+  /** The credential of a connection that was started. Throws as `find`, and EXPIRED if the service or credential has changed. */
+  async findStarted(caller: Caller, started: StartedTarget, grant: ConnectGrant): Promise<ConnectionTarget> {
+    const { service: service_id, stack: stack_id, name, definition, handle, credential_id } = started;
     const input = { service_id, stack_id, name: name ?? undefined };
-    const hash = handle === null ? undefined : { hash: handle };
-    const target = await this.find(caller, input, 'authorization_code', hash);
+    const target = await this.find(caller, input, grant, handle === null ? undefined : { hash: handle });
     if (definitionDigest(target.service) !== definition)
       throw endedConnection('The definition of the service has changed.');
-    if (!isSameTarget(target.meta, { ...request.meta, id: credential_id })) throw otherTarget();
-    return { ...target, request };
+    if (!isSameTarget(target.meta, { ...started, id: credential_id })) throw otherTarget();
+    return target;
   }
 
   /** Consumes the record, if there is one, logs the use and opens the values, in one transaction. */
