@@ -30,9 +30,9 @@ export class ServerConnection {
     this.#timeout_ms = timeout_ms;
   }
 
-  /** Rejects if the server is unreachable or unhealthy. Sends no key. */
+  /** Rejects if the server is unreachable or does not take requests. Sends no key. */
   async checkHealth(): Promise<void> {
-    await send(new Request(`${this.#base_url}/healthz`), this.#timeout_ms);
+    await send(new Request(`${this.#base_url}/readyz`), this.#timeout_ms);
   }
 
   /** Returns the body if it has `property`: JSON from a server other than Keyhold does not. */

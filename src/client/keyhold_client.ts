@@ -261,7 +261,7 @@ export class KeyholdClient extends PersonClient implements VaultClient {
     return this.#server.call('id', 'POST', '/v1/users/remove', { body: { name, organization } });
   }
 
-  /** Rejects if the server is unreachable or unhealthy. Sends no key. */
+  /** Rejects if the server is unreachable or does not take requests. Sends no key. */
   async checkHealth(): Promise<void> {
     await this.#server.checkHealth();
   }

@@ -258,11 +258,6 @@ export class Vault {
     return this.audit.verify(caller, options);
   }
 
-  /** Whether the store can be read and written to. Fast, unlike `health`. */
-  async isReady(): Promise<boolean> {
-    return this.#parts.store.isReady();
-  }
-
   /** Checks all data of the store. Slow. */
   health(): Promise<StoreHealth> {
     return this.#parts.store.check();

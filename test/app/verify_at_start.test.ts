@@ -82,7 +82,7 @@ describe('the verification after the start of serve', () => {
     await vault.close();
     const server = await startServeProcess({ home: await copyHome(home) });
     await new Promise((resolve) => setTimeout(resolve, 1_100));
-    for (let at = 0; at < 20; at++) expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
+    for (let at = 0; at < 20; at++) expect((await fetch(`${server.url}/readyz`)).status).toBe(200);
     const began_ms = performance.now();
     expect(await server.end()).toEqual({ code: 0, signal: null });
     expect(performance.now() - began_ms).toBeLessThan(8_000);

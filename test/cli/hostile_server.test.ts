@@ -67,7 +67,7 @@ const SERVICE = {
 };
 
 const BODIES: Readonly<Record<string, unknown>> = {
-  'GET /healthz': { status: 'ok' },
+  'GET /readyz': { status: 'ready' },
   'GET /v1/me': { user: EVIL, organization: EVIL, scopes: ['credentials:read', EVIL], server_version: EVIL },
   'GET /v1/public-key': { public_key: EVIL, organization: EVIL, user: EVIL },
   'GET /v1/stacks': [

@@ -137,7 +137,7 @@ describe('the key of the client', () => {
     const paths: string[] = [];
     await client(`${server.url}/keyhold/`).getPublicKey();
     await client(`${server.url}/keyhold/`).checkHealth();
-    expect(paths).toEqual(['GET /keyhold/v1/public-key', 'GET /keyhold/healthz']);
+    expect(paths).toEqual(['GET /keyhold/v1/public-key', 'GET /keyhold/readyz']);
     expect(server.keys).toEqual([`Bearer ${KEY}`, undefined]);
   });
 });

@@ -36,7 +36,7 @@ export const DELEGATING: ReadonlySet<string> = new Set([
   'verifyAudit',
 ]);
 /** Checks of the program itself, which every request makes. */
-const UNTRACED: ReadonlySet<string> = new Set(['close', 'isReady', 'loadApproved']);
+const UNTRACED: ReadonlySet<string> = new Set(['close', 'loadApproved']);
 
 /** Replaces the methods of these objects, and of no other ones of their classes. */
 export function traceVault(vault: Vault): void {

@@ -17,19 +17,6 @@ describe.each([
     expect((await fetch(`${server.url}${path}`, { method: 'HEAD' })).status).toBe(200);
   });
 
-  test(`${path} is 503 if the vault is closed`, async () => {
-    const server = await startHttpServer();
-    await server.vault.close();
-    const response = await fetch(`${server.url}${path}`);
-    expect([response.status, await response.json()]).toEqual([503, { status: 'unavailable' }]);
-  });
-
-  test(`${path} is 503 if the vault file is deleted`, async () => {
-    const server = await startHttpServer();
-    await openTestDatabase(server.home).deleteAll();
-    expect((await fetch(`${server.url}${path}`)).status).toBe(503);
-  });
-
   test(`${path} responds under any Host, as probes by the address of a pod need, and nothing else does`, async () => {
     const server = await startHttpServer();
     for (const host of [
@@ -53,6 +40,21 @@ describe.each([
     const response = await fetch(`${server.url}${path}`, { method: 'DELETE' });
     expect([response.status, response.headers.get('allow')]).toEqual([405, 'GET']);
   });
+});
+
+test('/readyz is 503 if the vault is closed, and /healthz is still 200', async () => {
+  const server = await startHttpServer();
+  await server.vault.close();
+  const response = await fetch(`${server.url}/readyz`);
+  expect([response.status, await response.json()]).toEqual([503, { status: 'unavailable' }]);
+  expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
+});
+
+test('/readyz is 503 if the vault file is deleted, and /healthz is still 200: a restart would not help', async () => {
+  const server = await startHttpServer();
+  await openTestDatabase(server.home).deleteAll();
+  expect((await fetch(`${server.url}/readyz`)).status).toBe(503);
+  expect((await fetch(`${server.url}/healthz`)).status).toBe(200);
 });
 
 describe('/metrics', () => {

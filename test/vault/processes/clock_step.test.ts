@@ -91,7 +91,7 @@ test('after the clock of a server was set back, a replaced value leaves the writ
   const waits_ms: number[] = [];
   for (let at = 0; at < 20; at++) {
     const began_ms = performance.now();
-    expect((await fetch(`${url}/healthz`)).status).toBe(200);
+    expect((await fetch(`${url}/readyz`)).status).toBe(200);
     waits_ms.push(performance.now() - began_ms);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
