@@ -138,7 +138,7 @@ class PollLease {
   readonly #parts: ConnectionParts;
   readonly #target: ConnectionTarget;
   #found: FoundDevice;
-  #is_lost = false;
+  #is_taken_over = false;
 
   constructor(parts: ConnectionParts, target: ConnectionTarget, found: FoundDevice) {
     this.#parts = parts;
@@ -170,14 +170,14 @@ class PollLease {
 
   /** Stores the end, unless another node polls now. */
   async end(state: DeviceState): Promise<void> {
-    if (this.#is_lost) return;
+    if (this.#is_taken_over) return;
     await this.#parts.vault.connections.devices.end(this.#target.keyring, this.#found, state);
   }
 
   async #renew(pause_ms: number): Promise<void> {
     const { devices } = this.#parts.vault.connections;
     const renewed = await devices.renew(this.#target.keyring, this.#found, pause_ms);
-    this.#is_lost = renewed === undefined;
+    this.#is_taken_over = renewed === undefined;
     if (renewed === undefined) throw new TokenRequestError('polling', 'another node polls');
     this.#found = renewed;
   }
