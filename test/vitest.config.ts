@@ -30,6 +30,8 @@ const IS_POSTGRES = process.env.KEYHOLD_TEST_STORE === 'postgres';
 const SQLITE_ONLY_TESTS = [
   // Moves and replaces the vault file; test/cli/database.test.ts has the same for a database.
   'test/vault/audit/anchor.test.ts',
+  // Restores to a vault file; test/cli/backup_database.test.ts has the same for a database.
+  'test/vault/{backup,backup_killed}.test.ts',
   // Vaults that their first use creates, which a database never gets, and modes of files.
   'test/vault/keys/{key_file,root_key}.test.ts',
   // Count the statements of the SQLite driver.

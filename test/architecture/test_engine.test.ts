@@ -24,6 +24,7 @@ const ALLOWED_FILES = [
   'test/architecture/test_engine.test.ts',
   // The files of a backup and of a restore.
   'test/cli/backup.test.ts',
+  'test/cli/backup_states.test.ts',
   'test/vault/backup.test.ts',
   'test/vault/backup_killed.test.ts',
   // Checks of the vault file, and messages that name it.

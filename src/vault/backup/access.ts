@@ -51,7 +51,9 @@ export function backupAccess({ settings, rootKey, caller, now }: BackupParts): B
       import('./unlock.ts'),
     ]);
     const backup = await BackupReader.open(bytes);
-    const source = await rootKey();
+    const configured = await rootKey();
+    // The header of a backup does not decide which key the vault of the settings has.
+    const source = configured.kind === 'file' ? { ...configured, is_read_only: true } : configured;
     const keys = await unlockBackup(backup.header, source, promptPassphrase);
     const sealing = { random: systemRandom, cipher: settings().cipher };
     return { backup, keys, source, ...sealing };

@@ -15,7 +15,12 @@ import { findNextKey, finishNextKeyFile } from './next_key_file.ts';
 
 /** The setting KEYHOLD_ROOT_KEY. */
 export type RootKeySource =
-  | { readonly kind: 'file'; readonly path: string }
+  | {
+      readonly kind: 'file';
+      readonly path: string;
+      /** Leaves the files of a rotation that was stopped as they are. */
+      readonly is_read_only?: boolean;
+    }
   | { readonly kind: 'env'; readonly name: string; readonly value: Secret | undefined }
   | { readonly kind: 'passphrase'; readonly prompt: () => Promise<Secret | undefined> }
   | ExternalRootKey;
@@ -133,7 +138,7 @@ async function readLocalKey(
 ): Promise<Buffer> {
   switch (source.kind) {
     case 'file':
-      return readFileKey(source.path, isRight);
+      return readFileKey(source, isRight);
     case 'env':
       if (source.value === undefined) {
         throw locked(
@@ -157,11 +162,15 @@ async function readLocalKey(
 }
 
 /** Finishes a rotation that was stopped after the vault got its new key, if the folder can be written. */
-function readFileKey(path: string, isRight: (key: Buffer) => boolean): Buffer {
+function readFileKey(
+  { path, is_read_only }: Extract<RootKeySource, { kind: 'file' }>,
+  isRight: (key: Buffer) => boolean,
+): Buffer {
   const key = keyFileExists(path) ? decodeKey(readKeyFile(path)) : undefined;
   if (key !== undefined && isRight(key)) return key;
   const found = findNextKey(path, (text) => isRight(decodeKey(text)));
   if (found === undefined) return key ?? decodeKey(readKeyFile(path));
+  if (is_read_only === true) return decodeKey(found.text);
   try {
     finishNextKeyFile(path, found.next);
   } catch {
