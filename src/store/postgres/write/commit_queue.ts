@@ -133,7 +133,7 @@ export class GroupCommitQueue {
     let group: Group | undefined;
     let is_sent = false;
     try {
-      group = await this.#plan(session, changes, attempt.is_locked);
+      group = await this.#plan(session, changes, attempt);
       if (group.needs.needs_isolation) {
         if (attempt.is_locked) await session.run([ROLLBACK]);
         return this.#pending.restore(changes, true);
@@ -162,7 +162,11 @@ export class GroupCommitQueue {
   }
 
   /** Plans as many of the changes as fit into the time limit, until everything that they depend on is loaded. */
-  async #plan(session: Session, changes: readonly PendingChange[], is_locked: boolean): Promise<Group> {
+  async #plan(
+    session: Session,
+    changes: readonly PendingChange[],
+    { is_locked, number }: Attempt,
+  ): Promise<Group> {
     const { heads, cache } = this.#options;
     const needs = new Needs();
     needs.vault = is_locked && changes.some(changesKeys);
@@ -176,6 +180,8 @@ export class GroupCommitQueue {
       const group = new Group({
         loaded,
         is_locked,
+        // The attempt before may have failed because an id exists.
+        checks_new_ids: number > 1 && pass === 1,
         knownHead: (organization) => (is_locked ? undefined : heads.current(organization)),
         reuse: (row) => cache.reuse(row),
       });

@@ -30,6 +30,8 @@ export interface GroupOptions {
   readonly loaded: Loaded;
   /** The heads are locked: everything that a decision depends on must be loaded. */
   readonly is_locked: boolean;
+  /** Whether the ids of new records are loaded too. */
+  readonly checks_new_ids?: boolean;
   /** The head of a chain that needs no loading. */
   readonly knownHead: (organization: Buffer) => Head | undefined;
   /** Returns the cached object of an unchanged row. */
@@ -207,7 +209,9 @@ export class Group {
     const loaded = by_id.get(key);
     const row = loaded?.row;
     const is_loaded = by_id.has(key);
-    if (!is_loaded && this.#options.is_locked) this.needs.ids.set(key, id);
+    // A new record may have another random id in each plan; its INSERT fails if the id exists.
+    const { is_locked, checks_new_ids = false } = this.#options;
+    if (!is_loaded && is_locked && (is_assumed || checks_new_ids)) this.needs.ids.set(key, id);
     // Another program may have written a row with revision 0: it can be deleted.
     const is_stored = is_loaded ? row !== undefined : is_assumed;
     const revision = is_loaded ? (row?.revision ?? 0) : expected_revision;
