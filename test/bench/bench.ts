@@ -1,6 +1,6 @@
 /**
- * `npm run bench`: measures the built program and a baseline (plain better-sqlite3, the bare SDK) in one run, and prints
- * medians and ratios. `--quick` fills the large vault with 50,000 credentials instead of a million.
+ * `npm run bench`: measures the built program and a baseline (plain better-sqlite3, plain pg, the bare SDK) in one run, and
+ * prints medians and ratios. `--quick` fills the large vault with 50,000 credentials instead of a million.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
@@ -8,9 +8,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import type * as Keyhold from '../../src/index.ts';
+import { NO_POSTGRESQL } from '../kit/servers/postgresql.ts';
 import { benchCallService } from './call_bench.ts';
 import { benchHttp } from './http_bench.ts';
 import { benchPages } from './page_bench.ts';
+import { benchPostgres } from './postgres/postgres_bench.ts';
 import { benchRedaction } from './redaction_bench.ts';
 import { table } from './report.ts';
 import { benchRun } from './run_bench.ts';
@@ -59,6 +61,11 @@ try {
   print('stores ...');
   const stores = await benchStores(openVault, folder);
   rows.push(...stores.rows);
+  if (NO_POSTGRESQL) print('PostgreSQL is not installed: its measurements are skipped');
+  else {
+    print('PostgreSQL ...');
+    rows.push(...(await benchPostgres(openVault, folder, programs, print)));
+  }
   print('requests over HTTP ...');
   const http = { ...programs, bare_http: join(folder, 'bare_http.mjs'), load: join(folder, 'load.mjs') };
   const large = { organizations: 100, credentials: many / 100 };
