@@ -36,7 +36,6 @@ describe('every operation of the vault', () => {
     // Operations without a caller: they read and write no record of a user.
     const without_caller = [
       'health',
-      'isReady',
       'organizations.has',
       'organizations.keyringFor',
       // Of the operator.
@@ -56,7 +55,7 @@ describe('every operation of the vault', () => {
         (name) => `approvals.access.${name}`,
       ),
       // Of connections that were found.
-      ...['create', 'begin', 'end', 'save'].map((name) => `connections.${name}`),
+      ...['create', 'begin', 'end', 'save', 'findStarted'].map((name) => `connections.${name}`),
       // Public.
       'sealingKey',
     ];
