@@ -1,5 +1,6 @@
 /** Derives a root key from a passphrase with scrypt (RFC 7914). The vault stores the salt, never the passphrase. */
 import { scrypt } from 'node:crypto';
+import { PASSPHRASE_MIN_CHARACTERS } from '../contract/limits.ts';
 import { KEY_BYTES } from './key_hierarchy.ts';
 
 export const SALT_BYTES = 16;
@@ -13,4 +14,10 @@ export function keyFromPassphrase(passphrase: string, salt: Buffer): Promise<Buf
       error ? reject(error) : resolve(key),
     );
   });
+}
+
+/** Too short, or one character repeated. White space around it does not count. */
+export function isEasyToGuess(passphrase: string): boolean {
+  const characters = [...passphrase.trim().normalize('NFKC')];
+  return characters.length < PASSPHRASE_MIN_CHARACTERS || new Set(characters).size === 1;
 }

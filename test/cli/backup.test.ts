@@ -90,9 +90,11 @@ describe('a backup', () => {
     await keyholdOk(other, ['audit', 'verify']);
   });
 
-  test('needs a passphrase of 8 characters, and the same one twice', async () => {
+  test('needs a passphrase of 8 characters that are not all the same, and the same one twice', async () => {
     const short = { env: { KEYHOLD_BACKUP_PASSPHRASE: 'short' } };
     expect(await keyhold(home, ['backup', '--passphrase', file], short)).toMatchObject({ code: 2 });
+    const repeated = { env: { KEYHOLD_BACKUP_PASSPHRASE: 'aaaaaaaaaaaa' } };
+    expect(await keyhold(home, ['backup', '--passphrase', file], repeated)).toMatchObject({ code: 2 });
     expect(await keyhold(home, ['backup', '--passphrase', file])).toMatchObject({ code: 10 });
     const differs = {
       terminal: true,

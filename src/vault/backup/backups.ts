@@ -4,6 +4,7 @@ import { VaultError } from '../../contract/errors.ts';
 import { PASSPHRASE_MIN_CHARACTERS } from '../../contract/limits.ts';
 import type { Secret } from '../../contract/secret.ts';
 import { formatTimestamp } from '../../contract/timestamp.ts';
+import { isEasyToGuess } from '../../crypto/passphrase.ts';
 import { vaultIdOf } from '../audit/anchor.ts';
 import { newEntry } from '../audit/entry.ts';
 import type { VaultDependencies } from '../dependencies.ts';
@@ -48,7 +49,7 @@ export class Backups {
     });
     if (store.snapshot === undefined) throw noSnapshots();
     const passphrase = options.passphrase?.reveal();
-    if (passphrase !== undefined) assertLongEnough(passphrase);
+    if (passphrase !== undefined) assertHardToGuess(passphrase);
     const id = random(16);
     const at = now();
     const entry = newEntry(caller, 'backup', at, { record_id: idText(id) });
@@ -76,8 +77,8 @@ export class Backups {
   }
 }
 
-function assertLongEnough(passphrase: string): void {
-  if ([...passphrase.trim().normalize('NFKC')].length >= PASSPHRASE_MIN_CHARACTERS) return;
+function assertHardToGuess(passphrase: string): void {
+  if (!isEasyToGuess(passphrase)) return;
   throw new VaultError(
     'INVALID_INPUT',
     `The passphrase is too easy to guess, so no backup was made. Choose one with at least ${PASSPHRASE_MIN_CHARACTERS} characters, for example a random one from a password manager.`,

@@ -16,6 +16,8 @@ const GUARDED_KINDS: ReadonlySet<string> = new Set([
   'stack',
   'stack_grant',
   'service_definition',
+  'handle',
+  'connection',
   'web_session',
   'sign_in_ticket',
   'use_approval',

@@ -2,7 +2,6 @@
  * The keys of an open vault, unwrapped on first use: the vault's own and each organization's. Only blind indexes,
  * ciphers and sealed boxes get key bytes. Other processes may rotate keys at any time: see docs/keys.md.
  */
-
 import { VaultError } from '../../contract/errors.ts';
 import { blindIndex } from '../../crypto/blind_index.ts';
 import {

@@ -7,7 +7,7 @@ import { PASSPHRASE_MIN_CHARACTERS } from '../../contract/limits.ts';
 import type { Secret } from '../../contract/secret.ts';
 import { constantTimeEqual } from '../../crypto/audit_chain.ts';
 import { KEY_BYTES, rootKeyId } from '../../crypto/key_hierarchy.ts';
-import { keyFromPassphrase, SALT_BYTES } from '../../crypto/passphrase.ts';
+import { isEasyToGuess, keyFromPassphrase, SALT_BYTES } from '../../crypto/passphrase.ts';
 import type { RandomBytes } from '../../crypto/random.ts';
 import type { StoreHeader } from '../../store/store.ts';
 import { assertKeyFileCanBePrivate, createKeyFile, keyFileExists, readKeyFile } from './key_file.ts';
@@ -80,7 +80,7 @@ export async function assertRootKeyUsable(source: RootKeySource): Promise<void> 
       assertRandom(await readLocalKey(source, undefined, () => true));
       return;
     case 'passphrase':
-      assertLong(await requirePassphrase(source));
+      assertHardToGuess(await requirePassphrase(source));
   }
 }
 
@@ -258,9 +258,8 @@ function assertRandom(key: Buffer): void {
   );
 }
 
-function assertLong(passphrase: Secret): void {
-  const characters = [...passphrase.reveal().trim().normalize('NFKC')];
-  if (characters.length >= PASSPHRASE_MIN_CHARACTERS && new Set(characters).size > 1) return;
+function assertHardToGuess(passphrase: Secret): void {
+  if (!isEasyToGuess(passphrase.reveal())) return;
   throw new VaultError(
     'INVALID_INPUT',
     `The passphrase is too easy to guess, so no vault was created with it. Choose one with at least ${PASSPHRASE_MIN_CHARACTERS} characters, for example a random one from a password manager.`,

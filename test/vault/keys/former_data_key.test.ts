@@ -102,6 +102,20 @@ describe('a record that is encrypted with a former data key', () => {
       .toMatchObject({ code: 'CORRUPT', reason: 'record_damaged' });
   });
 
+  test('is refused after the rotation if it is a handle, which a person would enter values for', async () => {
+    const at = await copiedVault();
+    const { handle } = await at.vault.handles.create(at.caller(), { ...LINEAR, credential_type: 'api_key' });
+    const [row] = await readRowsOfKind(at.home, 'handle');
+    if (row === undefined) throw new Error('no handle');
+    const forged = await forge(row, at.keyring, (meta) => ({ ...meta, name: 'forged' }));
+    const status = () => outcomeOf(at.vault.handles.status(at.caller(), handle));
+    expect(await status()).toBe('ok');
+    await at.vault.rotations.rotateData(at.caller());
+    expect(await status()).toBe('ok');
+    await replaceRecords(at.home, [forged]);
+    expect(await status()).toBe(DAMAGED);
+  });
+
   test('is reported by the verification even if the state of the rotation was rolled back', async () => {
     const at = await copiedVault();
     await at.vault.rotations.rotateData(at.caller());
