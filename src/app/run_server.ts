@@ -17,7 +17,7 @@ import type { FetchDocument } from '../http/auth/jwks.ts';
 import { challengeFor, wellKnownMount } from '../http/auth/protected_resource.ts';
 import type { HttpDependencies } from '../http/dialect.ts';
 import { createMetrics, type Metrics } from '../http/metrics.ts';
-import { openListener } from '../http/server/listener.ts';
+import { type Listener, openListener } from '../http/server/listener.ts';
 import { removeServerFile, writeServerFile } from '../io/server_file.ts';
 import { isLoopbackHost } from '../io/server_url.ts';
 import { MCP_PATH, mcpMount } from '../mcp/http.ts';
@@ -106,8 +106,7 @@ export async function runServer(options: ServeOptions): Promise<void> {
       is_draining = true;
       log.info({ drain_seconds: http.drain_seconds }, 'stopping');
       removeServerFile(home);
-      listener.endKeepAlive();
-      await sleep(http.drain_seconds * 1_000);
+      await drain(listener, http.drain_seconds);
       await listener.close();
       log.info({}, 'stopped');
       await background;
@@ -119,6 +118,16 @@ export async function runServer(options: ServeOptions): Promise<void> {
     await app.closeEgress();
     await telemetry?.close();
   }
+}
+
+/**
+ * Lets a balancer see that the server stops, and its clients open their next connections elsewhere. Without this time,
+ * connections stay open until the listener is closed: a client that opens another just before would have it reset.
+ */
+async function drain(listener: Listener, seconds: number): Promise<void> {
+  if (seconds === 0) return;
+  listener.endKeepAlive();
+  await sleep(seconds * 1_000);
 }
 
 /** Reports where the bootstrap key is if this start created it. */

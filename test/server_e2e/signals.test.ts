@@ -13,7 +13,7 @@ const KILLS = 4;
 const TIMEOUT_MS = 120_000;
 
 async function load(url: string, writers: readonly Writer[]) {
-  const report: LoadReport = { requests: 0, faults: [], refused: 0 };
+  const report: LoadReport = { requests: 0, faults: [], connections: 0, refused: 0 };
   const ended = Promise.all(writers.map((writer) => runWriter(url, writer, report, () => false)));
   const enough = Date.now() + 20_000;
   await sleep(LOAD_MS);
@@ -33,6 +33,8 @@ describe('a server under load', () => {
       expect(await server.end('SIGTERM')).toEqual({ code: 0, signal: null });
       await ended;
       expect(report.faults).toEqual([]);
+      // A connection that is opened while the server stops accepting would be reset, together with the request on it.
+      expect(report.connections).toBe(WRITERS);
       expect(report.refused).toBe(WRITERS);
       await inVault(home, async (tenants) => {
         expect(await lostWrites(tenants, writers)).toEqual([]);

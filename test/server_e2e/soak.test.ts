@@ -69,7 +69,7 @@ test.runIf(process.platform === 'linux')(
     const server = await startServeProcess({ home, env: ENV });
     const at_rest = sampleOf(server.pid);
     const { faults, see } = await checker(server.url);
-    const report: LoadReport = { requests: 0, faults: [], refused: 0 };
+    const report: LoadReport = { requests: 0, faults: [], connections: 0, refused: 0 };
     const until = Date.now() + SECONDS * 1_000;
     const ended = Promise.all(
       writers.map((writer) => runWriter(server.url, writer, report, () => Date.now() > until, see)),

@@ -17,6 +17,8 @@ export class NotSentError extends Error {}
 export class KeepAliveClient {
   readonly #url: URL;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: 1, maxFreeSockets: 1 });
+  /** How many connections the server accepted. */
+  connections = 0;
 
   constructor(url: string) {
     this.#url = new URL(url);
@@ -52,6 +54,9 @@ export class KeepAliveClient {
           });
         },
       );
+      sent.once('socket', (socket) => {
+        if (socket.connecting) socket.once('connect', () => this.connections++);
+      });
       sent.once('error', (error: NodeJS.ErrnoException) => {
         reject(error.code === 'ECONNREFUSED' ? new NotSentError('refused') : error);
       });

@@ -13,6 +13,8 @@ export interface LoadReport {
   requests: number;
   /** Unexpected statuses, and requests that were sent and got no complete response. */
   readonly faults: string[];
+  /** Connections that were accepted. */
+  connections: number;
   /** Connections that were refused before anything was sent. */
   refused: number;
 }
@@ -49,6 +51,7 @@ export async function runWriter(
     if (error instanceof NotSentError) report.refused++;
     else report.faults.push(error instanceof Error ? `sent, no response: ${error.message}` : 'failed');
   } finally {
+    report.connections += client.connections;
     client.close();
   }
 }
