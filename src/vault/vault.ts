@@ -116,7 +116,7 @@ export class Vault {
     const stacks = new StackRecords(parts);
     this.#stacks = stacks;
     const lookup = new CredentialLookup(parts);
-    const activity = new CredentialActivity(parts);
+    const activity = new CredentialActivity(parts, lookup);
     this.#activity = activity;
     const valid_keys = new ApiKeySet(parts);
     const pending = new PendingValues(parts, valid_keys);
@@ -133,7 +133,6 @@ export class Vault {
       writer,
       stacks,
       contents,
-      lookup,
       activity,
       this.#protection,
       this.uses.findings,

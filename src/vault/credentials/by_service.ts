@@ -20,7 +20,7 @@ import { destinationOf, reviewDestination } from '../destinations/binding.ts';
 import { type Guard, mayDecideFor, requestedStackId } from '../guard.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
 import type { Protection, WriteOptions } from '../protection/protection.ts';
-import type { CredentialActivity } from '../records/credential_activity.ts';
+import type { Activity, CredentialActivity } from '../records/credential_activity.ts';
 import { SealedValueReader } from '../sealed_values/reader.ts';
 import type { StackContents } from '../stacks/contents.ts';
 import type { StackRecords } from '../stacks/repository.ts';
@@ -30,7 +30,6 @@ import { checkCommands } from '../values/command_values.ts';
 import type { CommandSource } from '../values/value_source.ts';
 import { type ApprovedDestination, checkedExpiry, type Mutation } from './changes.ts';
 import type { CredentialMeta, CredentialRef } from './codec.ts';
-import type { CredentialLookup } from './lookup.ts';
 import { requestedRef } from './name.ts';
 import { mergeValues, replaceValue, type ValueReplacement } from './replace_value.ts';
 import { credentialStatus } from './status.ts';
@@ -59,7 +58,6 @@ export class CredentialsByService {
   readonly #writer: CredentialWriter;
   readonly #stacks: StackRecords;
   readonly #contents: StackContents;
-  readonly #lookup: CredentialLookup;
   readonly #activity: CredentialActivity;
   readonly #protection: Protection;
   readonly #findings: CredentialFindings;
@@ -70,7 +68,6 @@ export class CredentialsByService {
     writer: CredentialWriter,
     stacks: StackRecords,
     contents: StackContents,
-    lookup: CredentialLookup,
     activity: CredentialActivity,
     protection: Protection,
     findings: CredentialFindings,
@@ -80,7 +77,6 @@ export class CredentialsByService {
     this.#writer = writer;
     this.#stacks = stacks;
     this.#contents = contents;
-    this.#lookup = lookup;
     this.#activity = activity;
     this.#protection = protection;
     this.#findings = findings;
@@ -187,7 +183,7 @@ export class CredentialsByService {
     );
     if (pending === undefined) await this.#keepTest(caller, service, meta, tested);
     const status = {
-      ...(await this.#statusOf(keyring, service, meta)),
+      ...(await this.#statusOf(keyring, service, meta, await this.#activity.of(keyring, meta))),
       ...(tested === undefined ? {} : { test: tested.test }),
     };
     if (pending !== undefined) {
@@ -252,17 +248,17 @@ export class CredentialsByService {
     const ref = await requestedRef(this.#guard, caller, service, input);
     const keyring = await this.#guard.authorize(caller, 'credentials:read', ref);
     await this.#stacks.assertReadable(keyring, ref.user, ref.stack);
-    const meta = await this.#lookup.find(keyring, ref);
-    return this.#statusOf(keyring, service, meta);
+    const { meta, activity } = await this.#activity.find(keyring, ref);
+    return this.#statusOf(keyring, service, meta, activity);
   }
 
   async #statusOf(
     keyring: OrganizationKeyring,
     service: Service,
     meta: CredentialMeta | undefined,
+    activity: Activity,
   ): Promise<CredentialStatus> {
     const review = meta && reviewDestination(this.#parts, service, meta);
-    const activity = await this.#activity.of(keyring, meta);
     const pending_approval = await this.#protection.pendingOf(keyring, meta);
     const status = credentialStatus(service, meta, this.#parts.now(), review);
     return { ...status, pending_approval, ...activity };

@@ -26,8 +26,7 @@ export class AttachedRecords<Meta extends object> {
   }
 
   async get(keyring: OrganizationKeyring, id: string): Promise<Meta | undefined> {
-    const row = await this.#records.rowAt(keyring, [id]);
-    return this.#records.openOwn(keyring, row)?.meta;
+    return (await this.#records.findIntact(keyring, [id]))?.meta;
   }
 
   /** Rejects with CONFLICT, and writes nothing, if the subject was changed or deleted. */

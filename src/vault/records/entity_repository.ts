@@ -2,6 +2,7 @@
  * Reads and writes records other than credentials: organizations, users, units, stacks and API keys. They are sealed
  * and indexed like credentials; of these only pending values have values. Found by a key within their organization, by id, or as a list.
  */
+import { VaultError } from '../../contract/errors.ts';
 import type { Batch, RecordPut, RecordWrite, StoredMeta } from '../../store/store.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import type { OrganizationKeyring } from '../keys/keyring.ts';
@@ -45,6 +46,19 @@ export class EntityRepository<Meta extends object> {
     if (row === undefined) return undefined;
     row.derived ??= this.#open(keyring, row);
     return row.derived as Versioned<Meta>;
+  }
+
+  /** As `find`, but `undefined` for a damaged record. */
+  async findIntact(
+    keyring: OrganizationKeyring,
+    key: readonly string[],
+  ): Promise<Versioned<Meta> | undefined> {
+    try {
+      return await this.find(keyring, key);
+    } catch (error) {
+      if (error instanceof VaultError && error.code === 'CORRUPT') return undefined;
+      throw error;
+    }
   }
 
   /** The encrypted row; `undefined` for a malformed or unknown id and for another kind of record. */

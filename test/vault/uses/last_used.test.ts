@@ -1,7 +1,7 @@
 /** When a credential was last used: shown by every interface, and deleted with the credential. */
 import { describe, expect, test } from 'vitest';
 import { keyholdJson, keyholdOk } from '../../kit/child/cli.ts';
-import { readRowsOfKind } from '../../kit/vault/database.ts';
+import { damageRecords, readRowsOfKind } from '../../kit/vault/database.ts';
 import { openTenants, type Tenants } from '../../kit/vault/tenants.ts';
 
 const GITHUB = { service_id: 'github' };
@@ -53,6 +53,44 @@ describe('last_used_at of a credential', () => {
     await expect(begun).rejects.toMatchObject({ code: 'FORBIDDEN' });
     await vault.store(caller, TOKEN);
     expect(await recordsOf(tenants)).toEqual([]);
+  });
+
+  test('it is of the present credential after another process has deleted it and stored another one', async () => {
+    const tenants = await openTenants();
+    const used = await useOnce(tenants);
+    const other = await openTenants(tenants.home, tenants.clock);
+    const request = { ...GET, summary: 'GET https://api.github.com/' };
+    const shown = async () => {
+      const { credential_id, last_used_at } = await tenants.vault.status(used.caller, GITHUB);
+      return { credential_id, last_used_at };
+    };
+    const { credential_id } = used;
+    for (let again = 0; again < 2; again++)
+      expect(await shown()).toEqual({ credential_id, last_used_at: tenants.clock.in(0) });
+    await other.vault.delete(used.caller, GITHUB);
+    expect(await shown()).toEqual({ credential_id: null, last_used_at: null });
+    const stored = await other.vault.store(used.caller, TOKEN);
+    for (let again = 0; again < 2; again++)
+      expect(await shown()).toEqual({ credential_id: stored.credential_id, last_used_at: null });
+    tenants.clock.advance(60_000);
+    const credential = await other.vault.uses.find(used.caller, GITHUB);
+    await other.vault.uses.begin(used.caller, credential, request);
+    await expect
+      .poll(shown)
+      .toEqual({ credential_id: stored.credential_id, last_used_at: tenants.clock.in(0) });
+  });
+
+  test('it is null if its record is damaged, and the next use replaces the record', async () => {
+    const tenants = await openTenants();
+    const { caller } = await useOnce(tenants);
+    await damageRecords(tenants.home, ({ kind }) => kind === 'credential_use');
+    const shown = async () => (await tenants.vault.status(caller, GITHUB)).last_used_at;
+    expect(await shown()).toBeNull();
+    tenants.clock.advance(60_000);
+    const credential = await tenants.vault.uses.find(caller, GITHUB);
+    const request = { ...GET, summary: 'GET https://api.github.com/' };
+    await tenants.vault.uses.begin(caller, credential, request);
+    await expect.poll(shown).toBe(tenants.clock.in(0));
   });
 
   test('keyhold status prints it', async () => {
