@@ -1,6 +1,8 @@
-/** How the tests run: real files and processes, so files run side by side, one worker per core. */
+/** How the tests run: real files and processes, so files run side by side. */
+import { availableParallelism } from 'node:os';
 import { defineConfig } from 'vitest/config';
 import { IS_QUICK } from './kit/run_size.ts';
+import { NO_POSTGRESQL } from './kit/servers/postgresql.ts';
 import { SHARED_PROCESS_FOLDERS } from './kit/shared_process.ts';
 
 /**
@@ -25,8 +27,9 @@ const LONG_TESTS = [
 ];
 const has_long_tests = !IS_QUICK || process.env.npm_lifecycle_event !== 'test';
 
-/** With KEYHOLD_TEST_STORE=postgres, the tests of the vault run again, but for these. */
+/** With KEYHOLD_TEST_STORE=postgres, the vaults of all tests are in PostgreSQL. */
 const IS_POSTGRES = process.env.KEYHOLD_TEST_STORE === 'postgres';
+/** The tests of the vault run a second time, with the vaults in PostgreSQL, but for these. */
 const SQLITE_ONLY_TESTS = [
   // Moves and replaces the vault file; test/cli/database.test.ts has the same for a database.
   'test/vault/audit/anchor.test.ts',
@@ -46,41 +49,55 @@ const SQLITE_ONLY_TESTS = [
   'test/vault/processes/{clock_step,process_end}.test.ts',
 ];
 
-const TESTS_THAT_SHARE_A_PROCESS = SHARED_PROCESS_FOLDERS.map((folder) => `${folder}/**/*.test.ts`);
-const included = IS_POSTGRES ? ['test/vault/**/*.test.ts'] : ['test/**/*.test.ts'];
-const excluded = [
-  'test/interop/**',
-  'node_modules/**',
-  ...(has_long_tests ? [] : LONG_TESTS),
-  ...(IS_POSTGRES ? SQLITE_ONLY_TESTS : []),
-];
+const filesOf = (folders: readonly string[]) => folders.map((folder) => `${folder}/**/*.test.ts`);
+const VAULT_FOLDERS = SHARED_PROCESS_FOLDERS.filter((folder) => folder.startsWith('test/vault/'));
+const excluded = ['test/interop/**', 'node_modules/**', ...(has_long_tests ? [] : LONG_TESTS)];
+
+/** Two projects: files with a process of their own, and files that share a process per worker. */
+function projectsOf(name: string, included: readonly string[], shared: readonly string[], more: object) {
+  const exclude = [...excluded, ...('env' in more ? SQLITE_ONLY_TESTS : [])];
+  return [
+    {
+      extends: true as const,
+      test: { ...more, name, include: [...included], exclude: [...exclude, ...filesOf(shared)] },
+    },
+    {
+      extends: true as const,
+      test: {
+        ...more,
+        name: `${name}, shared process`,
+        isolate: false,
+        include: filesOf(shared),
+        exclude,
+      },
+    },
+  ];
+}
+
+const postgres = {
+  env: { KEYHOLD_TEST_STORE: 'postgres' },
+  globalSetup: 'test/kit/postgres_setup.ts',
+};
+if (NO_POSTGRESQL) console.warn('PostgreSQL is not installed, so the tests that need a server are skipped.');
 
 export default defineConfig({
   test: {
     root: new URL('..', import.meta.url).pathname,
-    maxWorkers: '100%',
+    // One more than cores: many tests wait for time limits or other programs.
+    maxWorkers: availableParallelism() + 1,
     testTimeout: 60_000,
     hookTimeout: 120_000,
     reporters: ['default'],
-    globalSetup: 'test/kit/global_setup.ts',
     projects: [
-      {
-        extends: true,
-        test: {
-          name: 'own process',
-          include: included,
-          exclude: [...excluded, ...TESTS_THAT_SHARE_A_PROCESS],
-        },
-      },
-      {
-        extends: true,
-        test: {
-          name: 'shared process',
-          isolate: false,
-          include: IS_POSTGRES ? [] : TESTS_THAT_SHARE_A_PROCESS,
-          exclude: excluded,
-        },
-      },
+      ...projectsOf(
+        IS_POSTGRES ? 'all on PostgreSQL' : 'all',
+        ['test/**/*.test.ts'],
+        SHARED_PROCESS_FOLDERS,
+        IS_POSTGRES ? postgres : {},
+      ),
+      ...(IS_POSTGRES || NO_POSTGRESQL
+        ? []
+        : projectsOf('PostgreSQL', ['test/vault/**/*.test.ts'], VAULT_FOLDERS, postgres)),
     ],
   },
 });

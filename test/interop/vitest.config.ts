@@ -6,6 +6,8 @@ export default defineConfig({
   test: {
     root: new URL('../..', import.meta.url).pathname,
     include: ['test/interop/*.test.ts'],
+    // One worker per core; the default leaves one for the main process, which has little to do.
+    maxWorkers: '100%',
     testTimeout: 120_000,
     hookTimeout: 120_000,
     reporters: ['default'],

@@ -21,7 +21,7 @@ import {
 } from './postgres_pool.ts';
 import { TABLES } from './tables.ts';
 
-/** Of the server of this run; see `test/kit/global_setup.ts`. */
+/** Of the server of this run; see `test/kit/postgres_setup.ts`. */
 const { KEYHOLD_TEST_POSTGRES_DATA: DATA_FOLDER = '' } = process.env;
 
 export const postgresEngine: TestEngine = {

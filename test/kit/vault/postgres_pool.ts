@@ -1,5 +1,5 @@
 /**
- * The databases of the vaults of tests, on the server that `test/kit/global_setup.ts` starts for the whole run. A database is
+ * The databases of the vaults of tests, on the server that `test/kit/postgres_setup.ts` starts for the whole run. A database is
  * emptied and used again when its home is removed: a new one, new tables and new connections take most of the time of a short test.
  */
 import { execFileSync } from 'node:child_process';

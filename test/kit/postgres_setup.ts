@@ -1,8 +1,8 @@
 /**
- * Starts what a whole run shares: with KEYHOLD_TEST_STORE=postgres, the PostgreSQL server whose databases the vaults of the
- * tests are in. It is stopped after the last test.
+ * Starts the PostgreSQL server that has the databases of the vaults, for all tests of a run on PostgreSQL. It is stopped after the
+ * last test.
  */
-import { NO_POSTGRESQL, type PostgresqlServer, startPostgresql } from './servers/postgresql.ts';
+import { type PostgresqlServer, startPostgresql } from './servers/postgresql.ts';
 import { VAULT_ROLE } from './vault/postgres_pool.ts';
 
 /**
@@ -22,11 +22,6 @@ const SETTINGS = [
 let server: PostgresqlServer | undefined;
 
 export async function setup(): Promise<void> {
-  if (process.env.KEYHOLD_TEST_STORE !== 'postgres') {
-    if (NO_POSTGRESQL)
-      console.warn('PostgreSQL is not installed, so the tests that need a server are skipped.');
-    return;
-  }
   // Called for each project of the configuration.
   if (process.env.KEYHOLD_TEST_POSTGRES_PORT !== undefined) return;
   server = await startPostgresql(
