@@ -191,14 +191,19 @@ async function replaceChains(client: pg.Client, rows: readonly AuditChainRow[]):
   }
 }
 
+const ROWS_AT_ONCE = 1_000;
+
 /** The rows name their columns, so a column that was added to the table is written as it was read. */
 async function insertAll(client: pg.Client, table: string, rows: readonly object[]): Promise<void> {
-  for (const row of rows) {
-    const columns = Object.keys(row);
-    const parameters = columns.map((_, at) => `$${at + 1}`);
+  const columns = Object.keys(rows[0] ?? {});
+  for (let from = 0; from < rows.length; from += ROWS_AT_ONCE) {
+    const values = rows.slice(from, from + ROWS_AT_ONCE).map((row) => Object.values(row));
+    const parameters = values.map(
+      (row, at) => `(${row.map((_, column) => `$${at * columns.length + column + 1}`).join(', ')})`,
+    );
     await client.query(
-      `INSERT INTO ${table} (${columns.join(', ')}) VALUES (${parameters.join(', ')})`,
-      Object.values(row),
+      `INSERT INTO ${table} (${columns.join(', ')}) VALUES ${parameters.join(', ')}`,
+      values.flat(),
     );
   }
 }
