@@ -43,8 +43,6 @@ const SQLITE_ONLY_TESTS = [
   'test/vault/credentials/tool_input.test.ts',
   // Property of concurrent writes to stacks, which takes minutes; test/vault/processes has concurrent writes too.
   'test/vault/stacks/concurrency.test.ts',
-  // Backups and restored copies of the vault file.
-  'test/vault/{backup,backup_killed}.test.ts',
   // States of the vault file.
   'test/vault/open/*.test.ts',
   // Programs that create the vault, and the writers' queue of the vault file.

@@ -84,7 +84,7 @@ service imap-login {
     async stop() {
       child.kill('SIGTERM');
       await exited;
-      removeFolder(folder);
+      await removeFolder(folder);
     },
   };
 }

@@ -78,7 +78,7 @@ export async function startMariadb(
       const ended = new Promise((resolve) => server.once('exit', resolve));
       server.kill('SIGKILL');
       await ended;
-      removeFolder(folder);
+      await removeFolder(folder);
     },
   };
 }

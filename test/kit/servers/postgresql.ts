@@ -107,7 +107,7 @@ export async function startPostgresql(
   };
   const stop = async () => {
     await end();
-    removeFolder(folder);
+    await removeFolder(folder);
   };
   return { port, data, execute, query, restart, stop };
 }

@@ -48,7 +48,7 @@ export async function startRedis(config: readonly string[] = []): Promise<RedisS
     async stop() {
       child.kill('SIGKILL');
       await exited;
-      removeFolder(folder);
+      await removeFolder(folder);
     },
   };
 }

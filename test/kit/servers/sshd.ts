@@ -88,7 +88,7 @@ export async function startSshd(password: string, options: SshdOptions): Promise
     stop: async () => {
       await end();
       if (is_root) retry(() => execFileSync('userdel', ['--force', username], { stdio: 'ignore' }));
-      removeFolder(folder);
+      await removeFolder(folder);
     },
   };
 }
