@@ -47,31 +47,34 @@ export type Rows = readonly (readonly unknown[])[];
 
 const CONNECT_TIMEOUT_MS = 3_000;
 const QUERY_TIMEOUT_MS = 5_000;
-/** Less than the query timeout: the server reports a lock that is taken, and the connection remains. */
-const LOCK_TIMEOUT_MS = 2_000;
-/** The server ends a transaction whose client has vanished: it would block an organization. */
-const IDLE_IN_TRANSACTION_MS = 5_000;
 const KEEP_ALIVE_DELAY_MS = 5_000;
 
 /**
  * Every statement of a request finds its rows by a key. Without statistics, as in a new database, the planner would choose scans
  * of whole tables, and a prepared statement would keep that plan while the table grows. Compiling takes longer than they do.
  */
-const SERVER_SETTINGS = {
-  default_transaction_isolation: 'read\\ committed',
+const SESSION_SETTINGS: Readonly<Record<string, string>> = {
+  default_transaction_isolation: 'read committed',
   enable_seqscan: 'off',
   enable_hashjoin: 'off',
   enable_mergejoin: 'off',
   jit: 'off',
+  // Less than the query timeout: the server reports a lock that is taken, and the connection remains.
+  lock_timeout: '2s',
+  // The server ends a transaction whose client has vanished: it would block an organization.
+  idle_in_transaction_session_timeout: '5s',
 };
 
 /** The function of the server that waits for a synchronous standby, and warns if the wait was canceled. */
 const SYNC_WAIT_ROUTINE = 'SyncRepWaitForLSN';
 
-/** Durable commits even if the database or the role has another default. */
+/** Not as start-up parameters, which PgBouncer refuses. Commits are durable even if the database or the role has another default. */
 const HELLO: Query = {
   text: `SELECT current_setting('transaction_read_only') = 'off' AND NOT pg_is_in_recovery(),
-    CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', false) END`,
+    CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', false) END,
+    ${Object.entries(SESSION_SETTINGS)
+      .map(([name, value]) => `set_config('${name}', '${value}', false)`)
+      .join(', ')}`,
 };
 
 /** One open connection. */
@@ -229,7 +232,7 @@ function mostUseful(errors: readonly unknown[]): unknown {
   return errors.toSorted((a, b) => rank(b) - rank(a))[0];
 }
 
-/** Every setting that `pg` would otherwise take from an environment variable is given. */
+/** Every setting that `pg` would otherwise take from an environment variable is given, but `PGOPTIONS`, as for psql. */
 function configOf(options: PostgresOptions, server: PostgresHost) {
   const { database, user, readPassword, connect_timeout_ms } = options;
   const { host, port, tls } = server;
@@ -242,11 +245,6 @@ function configOf(options: PostgresOptions, server: PostgresHost) {
     password: async () => (await readPassword(server)) ?? '',
     ssl: tls ?? false,
     application_name: 'keyhold',
-    options: Object.entries(SERVER_SETTINGS)
-      .map(([name, value]) => `-c ${name}=${value}`)
-      .join(' '),
-    lock_timeout: LOCK_TIMEOUT_MS,
-    idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
     connectionTimeoutMillis: connect_timeout_ms ?? CONNECT_TIMEOUT_MS,
     query_timeout: QUERY_TIMEOUT_MS,
     keepAlive: true,

@@ -65,6 +65,10 @@ const DISK_ERROR = unavailable(
   'unreadable',
   'The database server reported a failure of its disk and nothing was changed. Check its log and its disk.',
 );
+const POOLED = unavailable(
+  'database_denied',
+  'A pooler gives each transaction another session of the database, which Keyhold cannot use. Connect to the database itself, or set pool_mode = session in PgBouncer.',
+);
 const TOO_LARGE: ErrorRow = {
   code: 'INVALID_INPUT',
   message: 'The data is larger than the database can store. Nothing was changed; store less at once.',
@@ -87,12 +91,15 @@ const STATE_ROWS: Readonly<Record<string, ErrorRow>> = {
   '23': DAMAGED,
   '25': BUSY,
   '25006': NOT_WRITABLE,
+  // A prepared statement is missing, or is of another client.
+  '26000': POOLED,
   '28': WRONG_PASSWORD,
   '3D': NO_DATABASE,
   '3F': DAMAGED,
   '40': BUSY,
   '42': PROGRAM_ERROR,
   '42501': NOT_ALLOWED,
+  '42P05': POOLED,
   // A table or column is missing.
   '42703': DAMAGED,
   '42P01': DAMAGED,
