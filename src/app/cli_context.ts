@@ -55,6 +55,7 @@ export async function withCliContext<Result>(
     accessTokens: app.accessTokens,
     valueProducer: app.valueProducer,
     backups: app.backups,
+    moveDestination: app.moveDestination,
     async withVault(create, act, promptPassphrase) {
       const opener = promptPassphrase === undefined ? app : composeWith(promptPassphrase);
       const vault = await opener.openVault(create, 'cli');

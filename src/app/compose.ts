@@ -18,6 +18,7 @@ import type { AccessTokens } from '../use/access_tokens.ts';
 import type { ValueProducer } from '../use/values/value_producer.ts';
 import type { BackupAccess } from '../vault/backup/access.ts';
 import type { RootKeySource } from '../vault/keys/root_key.ts';
+import type { MoveDestination } from '../vault/move/moves.ts';
 import type { CreatePolicy } from '../vault/open_vault.ts';
 import type { Vault } from '../vault/vault.ts';
 import { composeConnections, composeRevocations, composeTokens } from './compose_connections.ts';
@@ -60,6 +61,8 @@ export interface App {
   callbackPort(): number;
   /** Restores to the store of the settings. */
   readonly backups: BackupAccess;
+  /** See `CliContext.moveDestination`. */
+  moveDestination(text: string): Promise<MoveDestination>;
   /** Where people enter values for callers of this process. Loaded by the first request for its URL. */
   pages(vault: Vault, version: string): ClosablePages;
   /** Makes the values of uses from the stored ones. Rejects with INVALID_INPUT for an invalid setting. */
@@ -134,6 +137,8 @@ export function compose(options: ComposeOptions): App {
     tests: (vault) => testsWith(() => testsOf(vault)),
     callbackPort: () => parseCallbackPort(env),
     backups: composeBackups(options, settings, egress.operatorEgress, () => caller('cli')),
+    moveDestination: async (text) =>
+      (await import('./move_destination.ts')).openMoveDestination(text, env, settings().store),
     pages(vault, version) {
       return composePages(this, vault, version, now, page_ports);
     },

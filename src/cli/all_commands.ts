@@ -11,6 +11,7 @@ import { initCommand } from './commands/init.ts';
 import { installCommand } from './commands/install/command.ts';
 import { keysCommand } from './commands/keys/keys.ts';
 import { mcpCommand } from './commands/mcp.ts';
+import { moveCommand } from './commands/move/command.ts';
 import { notOfferedCommands } from './commands/not_offered.ts';
 import { openCommand } from './commands/open.ts';
 import { changePassphraseCommand, rotateCommand } from './commands/rotate/rotate.ts';
@@ -57,6 +58,7 @@ export const allCommands =
       changePassphraseCommand(context),
       backupCommand(context),
       restoreCommand(context),
+      moveCommand(context),
       doctorCommand(context),
       completionCommand(context),
     ];

@@ -11,6 +11,7 @@ import type { AccessTokens } from '../use/access_tokens.ts';
 import type { ValueProducer } from '../use/values/value_producer.ts';
 import type { BackupAccess } from '../vault/backup/access.ts';
 import type { RootKeySource } from '../vault/keys/root_key.ts';
+import type { MoveDestination } from '../vault/move/moves.ts';
 import type { CreatePolicy } from '../vault/open_vault.ts';
 import type { Vault } from '../vault/vault.ts';
 import type { InstallEnvironment } from './commands/install/install.ts';
@@ -81,6 +82,8 @@ export interface CliContext {
   /** Makes the values of uses from the stored ones. Rejects with INVALID_INPUT for an invalid setting. */
   valueProducer(): Promise<ValueProducer>;
   readonly backups: BackupAccess;
+  /** The store that a text as in KEYHOLD_STORE names. Rejects with INVALID_INPUT; also for the present store. */
+  moveDestination(text: string): Promise<MoveDestination>;
   readonly promptSecret: PromptSecret;
 }
 

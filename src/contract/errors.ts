@@ -49,6 +49,7 @@ export type ErrorReason =
   | 'keychain_unavailable'
   | 'kms_denied'
   | 'kms_unreachable'
+  | 'move_incomplete'
   | 'needs_reconnect'
   | 'needs_review'
   | 'newer_format'
@@ -72,11 +73,13 @@ export type ErrorReason =
   | 'stack_missing'
   | 'store_rolled_back'
   | 'setting_invalid'
+  | 'target_not_empty'
   | 'too_many_files'
   | 'unreadable'
   | 'vault_exposed'
   | 'vault_file_linked'
   | 'vault_missing'
+  | 'vault_moved'
   | 'vault_newer'
   | 'wal_mismatch';
 

@@ -1,5 +1,6 @@
 /** The errors of a store that are the same for every engine. */
 import { VaultError } from '../contract/errors.ts';
+import type { VaultMove } from './store.ts';
 
 export function conflictError(cause?: unknown): VaultError {
   return new VaultError(
@@ -34,4 +35,43 @@ export function tooManyWritesError(): VaultError {
 
 export function closedError(): VaultError {
   return new VaultError('UNAVAILABLE', 'The vault was closed. Open it again.');
+}
+
+const MOVE_RETRY_AFTER_S = 10;
+
+/** The vault is being moved, or was moved: `move` names the new store. */
+export function movedError({ location, is_done }: VaultMove): VaultError {
+  const message = is_done
+    ? `The vault was moved to ${location}, so nothing was changed here. Set KEYHOLD_STORE to the new store and restart Keyhold.`
+    : `The vault is being moved to ${location}, so nothing was changed. Try again shortly. If no move is running, complete it with \`keyhold move\`, or end it with \`keyhold move --cancel\`.`;
+  return new VaultError('UNAVAILABLE', message, {
+    reason: 'vault_moved',
+    retry: true,
+    retry_after: MOVE_RETRY_AFTER_S,
+  });
+}
+
+/** A part of a vault was received, and the move has not ended. */
+export function incompleteMoveError(): VaultError {
+  return new VaultError(
+    'UNAVAILABLE',
+    'This store has a part of a vault only: the move to it has not ended. Complete it with `keyhold move` from the former store, or use that one.',
+    { reason: 'move_incomplete' },
+  );
+}
+
+export function targetNotEmptyError(): VaultError {
+  return new VaultError(
+    'CONFLICT',
+    'The new store already contains a vault, so nothing was changed. Name an empty database, or a file that does not exist.',
+    { reason: 'target_not_empty' },
+  );
+}
+
+export function receivingError(): VaultError {
+  return new VaultError(
+    'UNAVAILABLE',
+    'Another restore or move to this vault is running. Wait until it ends, then try again.',
+    { reason: 'busy' },
+  );
 }

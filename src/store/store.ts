@@ -208,9 +208,25 @@ export interface RowReader {
   entries(organization: Buffer, from_position: number): Promise<readonly StoredEntry[]>;
 }
 
+/** Of a vault that is being moved to another store, or was moved: it can be read, and refuses every write. */
+export interface VaultMove {
+  /** Of the transfer: 32 hexadecimal digits. */
+  readonly id: string;
+  /** The new store, as a text for people. Contains no secret. */
+  readonly location: string;
+  /** The copy was verified: the other store is the vault, or becomes it. */
+  readonly is_done: boolean;
+}
+
+export function isSameMove(a: VaultMove | undefined, b: VaultMove | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return a.id === b.id && a.location === b.location && a.is_done === b.is_done;
+}
+
 /** A consistent view of a store while writes go on. Close it soon: the engine keeps old rows for it. */
 export interface StoreSnapshot extends RowReader {
   readonly header: StoreHeader;
+  readonly move: VaultMove | undefined;
   close(): Promise<void>;
 }
 
@@ -276,7 +292,13 @@ export interface Store {
   /** Checks all stored data. Slow. */
   check(): Promise<StoreHealth>;
   /** A view of the present state that stays as it is while writes go on. For copies of the whole vault. */
-  readonly snapshot?: () => Promise<StoreSnapshot>;
+  snapshot(): Promise<StoreSnapshot>;
+  move(): Promise<VaultMove | undefined>;
+  /**
+   * Begins, changes or, with `undefined`, cancels the move of this vault. Resolves when no other process can commit a write any
+   * more that does not see it. CONFLICT if the present move is neither the expected one nor `next`.
+   */
+  setMove(expected: VaultMove | undefined, next: VaultMove | undefined): Promise<void>;
   /**
    * `immediate`: replaced and deleted data is overwritten. `with_retention`: the engine keeps it in its log, in standbys
    * and in backups, for as long as it is configured to; `scrub` does nothing.

@@ -51,6 +51,7 @@ import { Guard } from './guard.ts';
 import { Handles } from './handles/handles.ts';
 import type { OrganizationKeyring } from './keys/keyring.ts';
 import { KeyRotations } from './keys/rotations/rotations.ts';
+import { Moves } from './move/moves.ts';
 import { Nodes } from './nodes/nodes.ts';
 import { ConnectionRequests } from './oauth/connection_requests.ts';
 import { DueRefreshes } from './oauth/due_refreshes.ts';
@@ -107,6 +108,7 @@ export class Vault {
   readonly nodes: Nodes;
   readonly rotations: KeyRotations;
   readonly backups: Backups;
+  readonly moves: Moves;
   readonly #protection: Protection;
 
   constructor(parts: VaultDependencies) {
@@ -163,6 +165,7 @@ export class Vault {
     this.audit = new AuditReads(parts, this.#guard);
     this.rotations = new KeyRotations(parts, this.#guard);
     this.backups = new Backups(parts, this.#guard);
+    this.moves = new Moves(parts, this.#guard);
     this.stack_shares = new StackShares(parts, this.#guard, stacks, directory);
     this.users = new Users(parts, this.#guard, directory, stacks, contents, this.api_keys, this.stack_shares);
   }

@@ -179,7 +179,7 @@ async function migrateLocked(session: Session): Promise<void> {
   }
 }
 
-function lockQuery(): Query {
+export function lockQuery(): Query {
   return { text: `SELECT pg_advisory_xact_lock(${ADVISORY_LOCK})` };
 }
 
@@ -197,7 +197,7 @@ function toHeader([row]: Rows): StoreHeader | undefined {
   };
 }
 
-function notAVault(): VaultError {
+export function notAVault(): VaultError {
   return new VaultError(
     'CORRUPT',
     'The database has a schema `keyhold` that is not a vault. It was not changed. Name another database in KEYHOLD_STORE.',

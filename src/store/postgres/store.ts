@@ -3,7 +3,7 @@
  * others; nothing is cached that another node may have changed without being compared with the database first.
  */
 import { STORE_OUTAGE_TIMEOUT_MS } from '../../contract/limits.ts';
-import { closedError } from '../errors.ts';
+import { closedError, incompleteMoveError } from '../errors.ts';
 import { RowCache } from '../row_cache.ts';
 import type {
   Batch,
@@ -20,6 +20,8 @@ import type {
   StoredRecord,
   StoreHeader,
   StoreHealth,
+  StoreSnapshot,
+  VaultMove,
   WrappedKey,
 } from '../store.ts';
 import { Connection, type PostgresOptions, type Query, type Rows, type Session } from './connection.ts';
@@ -50,9 +52,10 @@ import {
   usageQuery,
   wrappedKeyQuery,
 } from './statements.ts';
+import { IS_MOVED, readMove, readMoveRow, writeMove } from './transfer/move_state.ts';
+import { openPostgresSnapshot } from './transfer/snapshot.ts';
 import { GroupCommitQueue } from './write/commit_queue.ts';
-import { Group } from './write/group.ts';
-import { nothingLoaded } from './write/group_state.ts';
+import { planFirst } from './write/first_batch.ts';
 import { KnownHeads } from './write/known_heads.ts';
 import { writeStatement } from './write/write_statement.ts';
 
@@ -67,6 +70,7 @@ export function openPostgres(options: PostgresOptions, onCommit?: OnCommit): Pos
 
 export class PostgresStore implements Store {
   readonly erasure = 'with_retention';
+  readonly #options: PostgresOptions;
   readonly #outage_timeout_ms: number;
   readonly #reader: Connection;
   readonly #writer: Connection;
@@ -78,6 +82,7 @@ export class PostgresStore implements Store {
   #closing: Promise<void> | undefined;
 
   constructor(options: PostgresOptions, onCommit?: OnCommit) {
+    this.#options = options;
     this.#outage_timeout_ms = options.outage_timeout_ms ?? STORE_OUTAGE_TIMEOUT_MS;
     const check = (session: Session) => this.#checkHeads(session);
     this.#reader = new Connection(options, check);
@@ -99,6 +104,7 @@ export class PostgresStore implements Store {
   async header(): Promise<StoreHeader | undefined> {
     return this.#withSession(async (session) => {
       if ((await readFormat(session)) === 0) return undefined;
+      if ((await readMoveRow(session))?.state === 'receiving') throw incompleteMoveError();
       await migrate(session);
       return readHeader(session);
     });
@@ -107,6 +113,7 @@ export class PostgresStore implements Store {
   async create(header: StoreHeader, batch: Batch): Promise<boolean> {
     return this.#withSession((session) =>
       inTransaction(session, async () => {
+        if ((await readMoveRow(session))?.state === 'receiving') throw incompleteMoveError();
         if (!(await createVault(session, header))) return false;
         const statement = writeStatement(planFirst(header, batch));
         if (statement !== undefined) await session.run([statement]);
@@ -202,7 +209,9 @@ export class PostgresStore implements Store {
     this.#assertOpen();
     try {
       const session = await this.#reader.session();
-      const rows = await session.run([{ name: 'ready', text: 'SELECT 1 FROM keyhold.vault' }]);
+      const rows = await session.run([
+        { name: 'ready', text: `SELECT 1 FROM keyhold.vault WHERE NOT ${IS_MOVED}` },
+      ]);
       return rows[0]?.length === 1;
     } catch (error) {
       if (error instanceof ConnectError || error instanceof BrokenConnectionError) return false;
@@ -218,6 +227,19 @@ export class PostgresStore implements Store {
 
   async check(): Promise<StoreHealth> {
     return this.#withSession(checkStore);
+  }
+
+  async snapshot(): Promise<StoreSnapshot> {
+    this.#assertOpen();
+    return openPostgresSnapshot(this.#options);
+  }
+
+  async move(): Promise<VaultMove | undefined> {
+    return this.#withSession(readMove);
+  }
+
+  async setMove(expected: VaultMove | undefined, next: VaultMove | undefined): Promise<void> {
+    return this.#withSession((session) => writeMove(session, expected, next));
   }
 
   /** PostgreSQL keeps replaced data in its log, its standbys and its backups. */
@@ -271,24 +293,4 @@ export class PostgresStore implements Store {
   #assertOpen(): void {
     if (this.#closing !== undefined) throw closedError();
   }
-}
-
-/** The first batch of a vault, in tables that are empty. */
-function planFirst({ root_key_id }: StoreHeader, batch: Batch): Group {
-  const loaded = nothingLoaded();
-  loaded.vault = { root_key_id, newest_version: 0 };
-  for (const { organization } of batch.audit) loaded.heads.set(keyOf(organization), undefined);
-  const group = new Group({ loaded, is_locked: false, knownHead: () => undefined, reuse: (row) => row });
-  const ignore = () => undefined;
-  group.run({
-    reads: [],
-    plan: () => batch,
-    batch: () => batch,
-    resolve: ignore,
-    reject: ignore,
-    since_ms: performance.now(),
-  });
-  const [failure] = group.failed;
-  if (failure !== undefined) throw failure[1];
-  return group;
 }

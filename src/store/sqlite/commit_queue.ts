@@ -25,6 +25,8 @@ export interface CommitQueueOptions {
   readonly marker: WalMarker;
   /** Whether the vault file is still at its path. */
   readonly isFileCurrent: () => boolean;
+  /** Throws if the vault was moved. Called inside the transaction. */
+  readonly assertNotMoved: () => void;
   /** Reads inside the transaction. */
   readonly load: (read: RowRead) => LoadedRow | undefined;
   /** Called after the commit, before any caller can read. Must not throw. */
@@ -64,19 +66,21 @@ export class CommitQueue {
     this.#chains = new AuditChainWriter(database);
   }
 
-  change<Result>(reads: readonly RowRead[], plan: Plan<Result>): Promise<Result> {
+  /** `is_move`: the change begins or ends a move of the vault. */
+  change<Result>(reads: readonly RowRead[], plan: Plan<Result>, is_move = false): Promise<Result> {
     if (this.#pending.length >= PENDING_COMMITS_MAX) {
       return Promise.reject(tooManyWritesError());
     }
-    return inSpan('commit', COMMIT_SPAN, () => this.#add(reads, plan));
+    return inSpan('commit', COMMIT_SPAN, () => this.#add(reads, plan, is_move));
   }
 
-  #add<Result>(reads: readonly RowRead[], plan: Plan<Result>): Promise<Result> {
-    const { load } = this.#options;
+  #add<Result>(reads: readonly RowRead[], plan: Plan<Result>, is_move: boolean): Promise<Result> {
+    const { load, assertNotMoved } = this.#options;
     return new Promise((resolve, reject) => {
       let planned: ChangePlan<Result>;
       this.#pending.add({
         plan: () => {
+          if (!is_move) assertNotMoved();
           planned = plan(reads.map(load));
           return planned.batch;
         },

@@ -15,6 +15,9 @@ export const APPLICATION_ID = 0x4b_48_4c_44;
  */
 export const STORE_FORMAT = 3;
 const OLDEST_FORMAT = 1;
+/** Added to the format of a vault that was moved, so that versions that do not know of moves refuse the file. */
+export const MOVED_BIT = 0x1_0000;
+const FORMAT_BITS: number = MOVED_BIT - 1;
 
 /** Keeps an organization's entries together: its number is the high part of the rowid, the position the low part. */
 export const POSITIONS_PER_ORGANIZATION = 2 ** 32;
@@ -143,7 +146,7 @@ export function createTables(database: Database, header: StoreHeader): void {
 }
 
 export function formatOf(database: Database): number {
-  return Number(database.pragma('user_version', { simple: true }));
+  return Number(database.pragma('user_version', { simple: true })) & FORMAT_BITS;
 }
 
 /**

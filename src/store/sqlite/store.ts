@@ -22,6 +22,7 @@ import type {
   StoreHeader,
   StoreHealth,
   StoreSnapshot,
+  VaultMove,
   WrappedKey,
 } from '../store.ts';
 import { CommitQueue } from './commit_queue.ts';
@@ -54,6 +55,7 @@ import {
   type Statements,
   toStoredHead,
 } from './statements.ts';
+import { notMovedAssertion, readMove, writeMove } from './transfer/move_state.ts';
 import { openSqliteSnapshot } from './transfer/snapshot.ts';
 import { WriterQueue } from './writer_queue.ts';
 
@@ -212,7 +214,9 @@ export class SqliteStore implements Store {
   }
 
   async isReady(): Promise<boolean> {
-    return this.#exclusive(() => this.#isFileCurrent() && hasVault(this.#database));
+    return this.#exclusive(
+      () => this.#isFileCurrent() && hasVault(this.#database) && readMove(this.#database) === undefined,
+    );
   }
 
   async check(): Promise<StoreHealth> {
@@ -224,6 +228,20 @@ export class SqliteStore implements Store {
       upgradeSchema(this.#database);
       return openSqliteSnapshot(this.#real_path);
     });
+  }
+
+  async move(): Promise<VaultMove | undefined> {
+    return this.#exclusive(() => readMove(this.#database));
+  }
+
+  async setMove(expected: VaultMove | undefined, next: VaultMove | undefined): Promise<void> {
+    this.#assertOpen();
+    this.#commits ??= mapStoreErrors(() => this.#newCommits());
+    const write: Plan<undefined> = () => {
+      writeMove(this.#database, expected, next);
+      return { batch: { writes: [], audit: [] }, result: undefined };
+    };
+    await this.#commits.change([], write, true);
   }
 
   async scrub(): Promise<void> {
@@ -287,6 +305,7 @@ export class SqliteStore implements Store {
       writer_queue: this.#writer_queue,
       marker: this.#marker,
       isFileCurrent: this.#isFileCurrent,
+      assertNotMoved: notMovedAssertion(this.#database),
       load: (read) => {
         const loaded = loadRow(this.#prepared(), read);
         return loaded && { ...loaded, row: this.#cache.reuse(loaded.row) };

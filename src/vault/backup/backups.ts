@@ -47,7 +47,6 @@ export class Backups {
     await this.#guard.auditDenials(caller, local, 'backup', ['FORBIDDEN'], NO_SINGLE_STACK, () => {
       if (!isOperator(caller)) throw new VaultError('FORBIDDEN', 'Only the operator may back up the vault.');
     });
-    if (store.snapshot === undefined) throw noSnapshots();
     const passphrase = options.passphrase?.reveal();
     if (passphrase !== undefined) assertHardToGuess(passphrase);
     const id = random(16);
@@ -82,12 +81,5 @@ function assertHardToGuess(passphrase: string): void {
   throw new VaultError(
     'INVALID_INPUT',
     `The passphrase is too easy to guess, so no backup was made. Choose one with at least ${PASSPHRASE_MIN_CHARACTERS} characters, for example a random one from a password manager.`,
-  );
-}
-
-function noSnapshots(): VaultError {
-  return new VaultError(
-    'UNAVAILABLE',
-    'This storage engine has no backup by Keyhold yet. Use the backups of the database, such as pg_dump.',
   );
 }

@@ -14,6 +14,7 @@ import type {
   StoredMeta,
   StoredRecord,
   StoreHeader,
+  VaultMove,
   WrappedKey,
 } from '../../store/store.ts';
 import { tamperedError } from '../audit/log.ts';
@@ -30,13 +31,11 @@ export class RefreshingStore implements Store {
   readonly #store: Store;
   readonly #keys: Keyring;
   readonly erasure: Store['erasure'];
-  readonly snapshot?: NonNullable<Store['snapshot']>;
 
   constructor(store: Store, keys: Keyring) {
     this.#store = store;
     this.#keys = keys;
     this.erasure = store.erasure;
-    if (store.snapshot !== undefined) this.snapshot = store.snapshot.bind(store);
   }
 
   async find(index: Buffer): Promise<StoredMeta | undefined> {
@@ -114,6 +113,18 @@ export class RefreshingStore implements Store {
   async #known<Rows>(rows: Rows): Promise<Rows> {
     await this.#keys.refresh();
     return rows;
+  }
+
+  snapshot() {
+    return this.#store.snapshot();
+  }
+
+  move() {
+    return this.#store.move();
+  }
+
+  setMove(expected: VaultMove | undefined, next: VaultMove | undefined) {
+    return this.#store.setMove(expected, next);
   }
 
   header() {

@@ -145,6 +145,7 @@ function cliApp(home: string, streams: PlayedStreams, options: CliOptions): Prog
     accessTokens: composition.accessTokens,
     valueProducer: composition.valueProducer,
     backups: composition.backups,
+    moveDestination: composition.moveDestination,
     promptSecret: prompt,
     createBootstrapKey: (vault) => createBootstrapKey(vault, composition.caller('cli'), home),
     async withVault(create, act, promptPassphrase = prompt) {

@@ -8,6 +8,7 @@
 import type { RecordPut } from '../../store.ts';
 import type { Query } from '../connection.ts';
 import { keyOf } from '../statements.ts';
+import { IS_MOVED, MOVED_CONSTRAINT } from '../transfer/move_state.ts';
 import type { Group } from './group.ts';
 import type { GroupHead, GroupRecord } from './group_state.ts';
 import { StatementBuilder } from './statement_builder.ts';
@@ -173,6 +174,7 @@ class GroupStatement extends StatementBuilder {
       `deleted AS (DELETE FROM keyhold.record r USING unnest(${ids}, ${revisions}) AS u(id, revision)
         WHERE r.id = u.id AND r.revision = u.revision RETURNING 1)`,
     );
+    this.failIf(IS_MOVED, MOVED_CONSTRAINT);
     this.expect('deleted', ids, RECORD_CHANGED);
     this.before.push('deleted');
   }

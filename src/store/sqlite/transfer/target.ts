@@ -8,6 +8,7 @@ import { basename, dirname, join } from 'node:path';
 import Driver, { type Database } from 'better-sqlite3';
 import { VaultError } from '../../../contract/errors.ts';
 import { syncFolder } from '../../../io/atomic_file.ts';
+import { receivingError } from '../../errors.ts';
 import type { Store, StoreHeader, StoreSnapshot } from '../../store.ts';
 import type { FormerVault, Published, StoreReceiver, TransferTarget } from '../../transfer.ts';
 import { toDriverError } from '../driver.ts';
@@ -196,14 +197,6 @@ function removeWithJournals(path: string): void {
 
 function removeJournals(path: string): void {
   for (const ending of ['-wal', '-shm', '-journal']) rmSync(`${path}${ending}`, { force: true });
-}
-
-function receivingError(): VaultError {
-  return new VaultError(
-    'UNAVAILABLE',
-    'Another restore or move to this vault is running. Wait until it ends, then try again.',
-    { reason: 'busy' },
-  );
 }
 
 function openElsewhere(cause: unknown): VaultError {

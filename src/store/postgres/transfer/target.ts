@@ -1,0 +1,135 @@
+/**
+ * Receives a vault into a database. The rows go to the tables of the vault, which the table `move` marks as incomplete: no
+ * process opens it before the mark is removed in the last step. A vault that was moved away before is kept in another schema.
+ */
+import { VaultError } from '../../../contract/errors.ts';
+import { incompleteMoveError, receivingError, targetNotEmptyError } from '../../errors.ts';
+import type { Store, StoreHeader, StoreSnapshot } from '../../store.ts';
+import type { FormerVault, Published, StoreReceiver, TransferTarget } from '../../transfer.ts';
+import { Connection, type PostgresOptions, type Session } from '../connection.ts';
+import { toStoreError } from '../errors.ts';
+import { createVault, inTransaction, lockQuery, migrate, readFormat, readHeader } from '../schema.ts';
+import { PostgresStore } from '../store.ts';
+import { createMoveTable, DROP_MOVE_TABLE, readMoveRow } from './move_state.ts';
+import { PostgresReceiver } from './receiver.ts';
+import { openPostgresSnapshot } from './snapshot.ts';
+
+/** The letters KHLM. Held by the session that receives. */
+const RECEIVER_LOCK = 0x4b_48_4c_4d;
+const TRY_LOCK = { text: `SELECT pg_try_advisory_lock(${RECEIVER_LOCK})` };
+const UNLOCK = { text: `SELECT pg_advisory_unlock(${RECEIVER_LOCK})` };
+/** Vaults that were moved away and kept. */
+const KEPT_MAX = 1_000;
+
+export class PostgresTarget implements TransferTarget {
+  readonly #options: PostgresOptions;
+
+  constructor(options: PostgresOptions) {
+    this.#options = options;
+  }
+
+  async openExisting(): Promise<StoreSnapshot | undefined> {
+    const has_vault = await this.#withSession(async (session) => {
+      if ((await readFormat(session)) === 0) return false;
+      if ((await readMoveRow(session))?.state === 'receiving') return false;
+      await migrate(session);
+      return (await readHeader(session)) !== undefined;
+    });
+    return has_vault ? openPostgresSnapshot(this.#options) : undefined;
+  }
+
+  async receive(transfer_id: string, header: StoreHeader): Promise<StoreReceiver> {
+    const connection = this.#connect();
+    try {
+      const session = await connection.session();
+      await lock(session);
+      await inTransaction(session, () => prepare(session, transfer_id, header));
+      return new PostgresReceiver(connection, session);
+    } catch (error) {
+      await connection.close();
+      throw toStoreError(error);
+    }
+  }
+
+  async openReceived(_transfer_id: string): Promise<Store> {
+    return new PostgresStore(this.#options);
+  }
+
+  async publish(transfer_id: string, _former: FormerVault): Promise<Published> {
+    return this.#locked(async (session) => {
+      const row = await readMoveRow(session);
+      if (row?.state !== 'receiving' || row.id !== transfer_id) throw incompleteMoveError();
+      const text = `SELECT setval('keyhold.record_seq', greatest((SELECT max(seq) FROM keyhold.record), 1))`;
+      await session.run([{ text }, DROP_MOVE_TABLE]);
+      return { kept: undefined };
+    });
+  }
+
+  async discard(): Promise<void> {
+    await this.#locked(async (session) => {
+      if ((await readFormat(session)) === 0) return;
+      if ((await readMoveRow(session))?.state === 'receiving') await session.run([DROP_SCHEMA]);
+    });
+  }
+
+  #connect(): Connection {
+    return new Connection(this.#options, async () => undefined);
+  }
+
+  async #withSession<Result>(act: (session: Session) => Promise<Result>): Promise<Result> {
+    const connection = this.#connect();
+    try {
+      return await act(await connection.session());
+    } catch (error) {
+      throw toStoreError(error);
+    } finally {
+      await connection.close();
+    }
+  }
+
+  /** In a transaction, while no other process receives. */
+  async #locked<Result>(act: (session: Session) => Promise<Result>): Promise<Result> {
+    return this.#withSession(async (session) => {
+      await lock(session);
+      const result = await inTransaction(session, () => act(session));
+      await session.run([UNLOCK]);
+      return result;
+    });
+  }
+}
+
+const DROP_SCHEMA = { text: 'DROP SCHEMA keyhold CASCADE' };
+
+async function lock(session: Session): Promise<void> {
+  const [rows] = await session.run([TRY_LOCK]);
+  if (rows?.[0]?.[0] !== true) throw receivingError();
+}
+
+/** Inside a transaction: makes an empty vault that is marked as incomplete, unless an earlier run of the transfer did. */
+async function prepare(session: Session, id: string, header: StoreHeader): Promise<void> {
+  await session.run([lockQuery()]);
+  const row = await readMoveRow(session);
+  if (row?.state === 'receiving' && row.id === id) return;
+  if (row?.state === 'receiving') await session.run([DROP_SCHEMA]);
+  else if (row !== undefined) await keepFormer(session);
+  if (!(await createVault(session, header))) throw targetNotEmptyError();
+  await createMoveTable(session, { state: 'receiving', id, location: '' });
+}
+
+/** Renames the schema of a vault that was moved away. */
+async function keepFormer(session: Session): Promise<void> {
+  const [rows = []] = await session.run([
+    { text: `SELECT nspname FROM pg_namespace WHERE nspname LIKE 'keyhold\\_replaced\\_%'` },
+  ]);
+  const taken = new Set(rows.map(([name]) => String(name)));
+  for (let number = 1; number <= KEPT_MAX; number++) {
+    const name = `keyhold_replaced_${number}`;
+    if (taken.has(name)) continue;
+    await session.run([{ text: `ALTER SCHEMA keyhold RENAME TO ${name}` }]);
+    return;
+  }
+  throw new VaultError(
+    'UNAVAILABLE',
+    `There are ${KEPT_MAX} former vaults in schemas of the database. Drop the ones that you do not need, then try again.`,
+  );
+}
