@@ -137,8 +137,10 @@ export function compose(options: ComposeOptions): App {
     tests: (vault) => testsWith(() => testsOf(vault)),
     callbackPort: () => parseCallbackPort(env),
     backups: composeBackups(options, settings, egress.operatorEgress, () => caller('cli')),
-    moveDestination: async (text) =>
-      (await import('./move_destination.ts')).openMoveDestination(text, env, settings().store),
+    async moveDestination(text) {
+      const { openMoveDestination } = await import('../vault/move/destination.ts');
+      return openMoveDestination(parseSettings({ ...env, KEYHOLD_STORE: text }).store, settings().store);
+    },
     pages(vault, version) {
       return composePages(this, vault, version, now, page_ports);
     },

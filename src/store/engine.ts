@@ -32,8 +32,8 @@ export interface StoreEngine {
   prepare(): void;
   /** Connects to the server of a remote engine; absent without one. Rejects with VaultError. */
   readonly inspectServer?: () => Promise<ServerFacts>;
-  /** Where a restore or a move puts a vault. Absent: the engine cannot receive one. */
-  readonly openTarget?: () => Promise<TransferTarget>;
+  /** Where a move or a restore puts a vault. Connects to nothing before it is used. */
+  openTarget(): Promise<TransferTarget>;
   /** Rejects with VaultError. */
   open(onCommit: OnCommit): Promise<Store>;
 }

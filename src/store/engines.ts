@@ -2,7 +2,6 @@
 import type { PostgresLocation, StoreLocation } from '../io/store_location.ts';
 import type { StoreEngine } from './engine.ts';
 import { sqliteEngine } from './sqlite/engine.ts';
-import type { TransferTarget } from './transfer.ts';
 
 export function engineOf(location: StoreLocation): StoreEngine {
   return location.kind === 'sqlite' ? sqliteEngine(location.path) : postgresEngine(location);
@@ -23,6 +22,13 @@ function postgresEngine(location: PostgresLocation): StoreEngine {
       ]);
       return inspectServer(optionsOf(location));
     },
+    async openTarget() {
+      const [{ PostgresTarget }, { optionsOf }] = await Promise.all([
+        import('./postgres/transfer/target.ts'),
+        import('./postgres/options.ts'),
+      ]);
+      return new PostgresTarget(optionsOf(location));
+    },
     async open(onCommit) {
       const [{ openPostgres }, { optionsOf }] = await Promise.all([
         import('./postgres/store.ts'),
@@ -31,17 +37,4 @@ function postgresEngine(location: PostgresLocation): StoreEngine {
       return openPostgres(optionsOf(location), onCommit);
     },
   };
-}
-
-/** Where a move puts a vault. Connects to nothing before it is used. */
-export async function transferTargetOf(location: StoreLocation): Promise<TransferTarget> {
-  if (location.kind === 'sqlite') {
-    const { SqliteTarget } = await import('./sqlite/transfer/target.ts');
-    return new SqliteTarget(location.path);
-  }
-  const [{ PostgresTarget }, { optionsOf }] = await Promise.all([
-    import('./postgres/transfer/target.ts'),
-    import('./postgres/options.ts'),
-  ]);
-  return new PostgresTarget(optionsOf(location));
 }

@@ -1,6 +1,6 @@
 /** The errors of a store that are the same for every engine. */
 import { VaultError } from '../contract/errors.ts';
-import type { VaultMove } from './store.ts';
+import type { VaultMove } from './move.ts';
 
 export function conflictError(cause?: unknown): VaultError {
   return new VaultError(

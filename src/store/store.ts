@@ -3,6 +3,8 @@
  * reads synchronously. A store sees ciphertext and blind indexes only, and decides nothing but whether a revision is current.
  */
 
+import type { VaultMove } from './move.ts';
+
 /** A record without its values: all that status and lists need. */
 export interface StoredMeta {
   readonly kind: string;
@@ -206,21 +208,6 @@ export interface RowReader {
   heads(): Promise<readonly StoredHead[]>;
   /** Ascending, from `from_position` on. */
   entries(organization: Buffer, from_position: number): Promise<readonly StoredEntry[]>;
-}
-
-/** Of a vault that is being moved to another store, or was moved: it can be read, and refuses every write. */
-export interface VaultMove {
-  /** Of the transfer: 32 hexadecimal digits. */
-  readonly id: string;
-  /** The new store, as a text for people. Contains no secret. */
-  readonly location: string;
-  /** The copy was verified: the other store is the vault, or becomes it. */
-  readonly is_done: boolean;
-}
-
-export function isSameMove(a: VaultMove | undefined, b: VaultMove | undefined): boolean {
-  if (a === undefined || b === undefined) return a === b;
-  return a.id === b.id && a.location === b.location && a.is_done === b.is_done;
 }
 
 /** A consistent view of a store while writes go on. Close it soon: the engine keeps old rows for it. */

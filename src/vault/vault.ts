@@ -99,12 +99,9 @@ export class Vault {
   readonly handles: Handles;
   /** Connections with OAuth; `src/oauth` sends their requests. */
   readonly connections: ConnectionRequests;
-  /** Which credentials to test again in the background. */
   readonly due_tests: DueTests;
-  /** Which access tokens to refresh in the background. */
   readonly due_refreshes: DueRefreshes;
   readonly web_sessions: WebSessions;
-  /** The servers that share the vault, and what they count together. */
   readonly nodes: Nodes;
   readonly rotations: KeyRotations;
   readonly backups: Backups;

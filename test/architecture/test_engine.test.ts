@@ -22,9 +22,12 @@ const ALLOWED_FILES = [
   // The rule for the source files.
   'test/architecture/layers.test.ts',
   'test/architecture/test_engine.test.ts',
-  // The files of a backup and of a restore.
+  // The files of a backup, of a restore and of a move.
   'test/cli/backup.test.ts',
   'test/cli/backup_states.test.ts',
+  'test/cli/move.test.ts',
+  'test/cli/move_killed.test.ts',
+  'test/kit/vault/moved_rows.ts',
   'test/vault/backup.test.ts',
   'test/vault/backup_killed.test.ts',
   // Checks of the vault file, and messages that name it.

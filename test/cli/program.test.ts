@@ -293,7 +293,7 @@ describe('help', () => {
       expect(await keyholdOk(home, ['help', ...path])).toBe(stdout);
       commands++;
     }
-    expect(commands).toBe(60);
+    expect(commands).toBe(61);
   });
 
   test('keyhold --version prints the version', async () => {

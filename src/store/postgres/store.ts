@@ -4,6 +4,7 @@
  */
 import { STORE_OUTAGE_TIMEOUT_MS } from '../../contract/limits.ts';
 import { closedError, incompleteMoveError } from '../errors.ts';
+import type { VaultMove } from '../move.ts';
 import { RowCache } from '../row_cache.ts';
 import type {
   Batch,
@@ -21,7 +22,6 @@ import type {
   StoreHeader,
   StoreHealth,
   StoreSnapshot,
-  VaultMove,
   WrappedKey,
 } from '../store.ts';
 import { Connection, type PostgresOptions, type Query, type Rows, type Session } from './connection.ts';

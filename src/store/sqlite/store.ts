@@ -3,8 +3,9 @@
  * page cache. Several processes may use the file at once. Only this folder imports the database driver.
  */
 import { realpathSync } from 'node:fs';
-import Driver, { type Database } from 'better-sqlite3';
+import type { Database } from 'better-sqlite3';
 import { closedError } from '../errors.ts';
+import type { VaultMove } from '../move.ts';
 import { RowCache } from '../row_cache.ts';
 import type {
   Batch,
@@ -22,25 +23,16 @@ import type {
   StoreHeader,
   StoreHealth,
   StoreSnapshot,
-  VaultMove,
   WrappedKey,
 } from '../store.ts';
 import { CommitQueue } from './commit_queue.ts';
-import { toDriverError } from './driver.ts';
-import {
-  ignoreErrors,
-  mapStoreErrors,
-  retryWhileBusy,
-  storeError,
-  toStoreError,
-  waitWhileBusy,
-} from './errors.ts';
+import { ignoreErrors, mapStoreErrors, storeError, waitWhileBusy } from './errors.ts';
 import { Checkpointer } from './file/checkpointer.ts';
-import { assertUsableFile, isOpenInThisProcess, trackOpenFile, watchSqliteFile } from './file/vault_file.ts';
-import { assertOwnWal } from './file/wal_mark.ts';
+import { openVaultFile } from './file/open_file.ts';
+import { trackOpenFile } from './file/vault_file.ts';
 import { WalMarker } from './file/wal_marker.ts';
 import { ReadSnapshot } from './read_snapshot.ts';
-import { checkFile, configure, createTables, ensureWal, hasVault, upgradeSchema } from './schema.ts';
+import { checkFile, createTables, ensureWal, hasVault, upgradeSchema } from './schema.ts';
 import {
   entriesFrom,
   findMeta,
@@ -59,31 +51,10 @@ import { notMovedAssertion, readMove, writeMove } from './transfer/move_state.ts
 import { openSqliteSnapshot } from './transfer/snapshot.ts';
 import { WriterQueue } from './writer_queue.ts';
 
-/** How long opening waits for the readers of a file that is not in WAL mode. */
-const SET_WAL_TIMEOUT_MS = 500;
-
 /** Opens an existing file. Throws VaultError for everything that can be wrong with it. */
 export function openSqlite(path: string, onCommit?: OnCommit): SqliteStore {
-  assertUsableFile(path);
-  let database: Database | undefined;
-  try {
-    if (!isOpenInThisProcess(path)) assertOwnWal(path);
-    // Before the file is opened: a restore may replace it meanwhile.
-    const isFileCurrent = watchSqliteFile(path);
-    // No busy timeout in the driver, which would block the event loop: reads are retried here, writes wait in a queue.
-    const opened = new Driver(path, { fileMustExist: true, timeout: 0 });
-    database = opened;
-    retryWhileBusy(() => configure(opened));
-    // A file that is read-only or locked now is upgraded before its first write.
-    if (retryWhileBusy(() => hasVault(opened))) {
-      ignoreErrors(() => retryWhileBusy(() => ensureWal(opened), SET_WAL_TIMEOUT_MS));
-      ignoreErrors(() => upgradeSchema(opened));
-    }
-    return new SqliteStore(path, opened, isFileCurrent, onCommit);
-  } catch (error) {
-    database?.close();
-    throw toDriverError(error) ?? toStoreError(error);
-  }
+  const { database, isFileCurrent } = openVaultFile(path);
+  return new SqliteStore(path, database, isFileCurrent, onCommit);
 }
 
 export class SqliteStore implements Store {

@@ -9,7 +9,6 @@ import { systemRandom } from '../../crypto/random.ts';
 import type { Cipher } from '../../crypto/record_cipher.ts';
 import type { StoreLocation } from '../../io/store_location.ts';
 import { engineOf } from '../../store/engines.ts';
-import type { TransferTarget } from '../../store/transfer.ts';
 import type { RootKeySource } from '../keys/root_key.ts';
 import type { LoadedBackup, LoadOptions, RestoreSummary } from './restore.ts';
 
@@ -64,7 +63,7 @@ export function backupAccess({ settings, rootKey, caller, now }: BackupParts): B
       const { loadBackup } = await import('./restore.ts');
       const folder = mkdtempSync(join(tmpdir(), 'keyhold-backup-'));
       try {
-        const target = await openTarget({ kind: 'sqlite', path: join(folder, 'vault.db') });
+        const target = await engineOf({ kind: 'sqlite', path: join(folder, 'vault.db') }).openTarget();
         const loaded = await loadBackup({ ...opened, target, onProgress });
         return { ...factsOf(opened.backup.header), ...loaded };
       } finally {
@@ -73,7 +72,8 @@ export function backupAccess({ settings, rootKey, caller, now }: BackupParts): B
     },
     async restore(bytes, promptPassphrase, { replace, accept }, onProgress) {
       const { store, home } = settings();
-      const target = await openTarget(store);
+      if (store.kind !== 'sqlite') throw notRestorable();
+      const target = await engineOf(store).openTarget();
       const opened = await unlock(bytes, promptPassphrase);
       const [{ restoreBackup }, { planRootKey }] = await Promise.all([
         import('./restore.ts'),
@@ -101,15 +101,9 @@ function factsOf({ id, created_at, vault }: Unlocked['backup']['header']) {
   return { id, created_at, vault };
 }
 
-async function openTarget(store: StoreLocation): Promise<TransferTarget> {
-  const target = await engineOf(store).openTarget?.();
-  if (target === undefined) throw notRestorable();
-  return target;
-}
-
 function notRestorable(): VaultError {
   return new VaultError(
     'INVALID_INPUT',
-    'A backup is restored to a vault file. Set KEYHOLD_STORE to sqlite:PATH for the restore.',
+    'A backup is restored to a vault file. Set KEYHOLD_STORE to sqlite:PATH for the restore; `keyhold move` then moves the vault to a database.',
   );
 }

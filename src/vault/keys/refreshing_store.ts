@@ -3,6 +3,7 @@
  * repeats a change that another process has overtaken with a rotation, so that nothing above it waits for keys.
  */
 import { VaultError } from '../../contract/errors.ts';
+import type { VaultMove } from '../../store/move.ts';
 import type {
   Batch,
   ChainHead,
@@ -14,7 +15,6 @@ import type {
   StoredMeta,
   StoredRecord,
   StoreHeader,
-  VaultMove,
   WrappedKey,
 } from '../../store/store.ts';
 import { tamperedError } from '../audit/log.ts';

@@ -44,8 +44,8 @@ export interface WriterProcess {
 export interface VaultProcesses {
   /** Starts a process that runs operations; it ends with the test. `env`: further variables of it. */
   open(home: string, env?: NodeJS.ProcessEnv): Promise<VaultProcess>;
-  /** Starts a process that performs one task. `pid`: see `ProgramStart`. */
-  startWriter(home: string, task: WriterTask, pid?: number): WriterProcess;
+  /** Starts a process that performs one task. `pid`: see `ProgramStart`. `env`: further variables of it. */
+  startWriter(home: string, task: WriterTask, pid?: number, env?: NodeJS.ProcessEnv): WriterProcess;
 }
 
 /** Call once at the top of a test file. */
@@ -74,8 +74,8 @@ export function useVaultProcesses(): VaultProcesses {
   };
   return {
     open: (home, env) => connect(start(home, {}, env)),
-    startWriter: (home, task, pid) =>
-      watchWriter(start(home, { task, ...(pid === undefined ? {} : { pid }) })),
+    startWriter: (home, task, pid, env) =>
+      watchWriter(start(home, { task, ...(pid === undefined ? {} : { pid }) }, env)),
   };
 }
 

@@ -25,7 +25,7 @@ export async function moveVault(
     return print(context, [
       was_moving
         ? 'The move was cancelled. The present store is the vault, and accepts writes again.'
-        : 'No move was running. What the new store had received was deleted.',
+        : 'No move was running. A partial copy in the new store was deleted.',
     ]);
   }
   const progress = progressLine(context, 'Moving');

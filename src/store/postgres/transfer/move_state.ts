@@ -4,7 +4,7 @@
  * look for the constraint. The table `move` names the new store, or marks a vault that is not complete.
  */
 import { conflictError } from '../../errors.ts';
-import { isSameMove, type VaultMove } from '../../store.ts';
+import { isSameMove, type VaultMove } from '../../move.ts';
 import type { Query, Session } from '../connection.ts';
 import { inTransaction, lockQuery } from '../schema.ts';
 

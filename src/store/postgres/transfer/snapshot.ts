@@ -1,5 +1,6 @@
 /** A consistent view of a vault in a database: a transaction on a connection of its own. Writes go on meanwhile. */
-import type { StoreHeader, StoreSnapshot, VaultMove } from '../../store.ts';
+import type { VaultMove } from '../../move.ts';
+import type { StoreHeader, StoreSnapshot } from '../../store.ts';
 import { Connection, type PostgresOptions, type Session } from '../connection.ts';
 import { toStoreError } from '../errors.ts';
 import { notAVault, readHeader } from '../schema.ts';

@@ -4,7 +4,7 @@
  */
 import type { Database } from 'better-sqlite3';
 import { conflictError, movedError } from '../../errors.ts';
-import { isSameMove, type VaultMove } from '../../store.ts';
+import { isSameMove, type VaultMove } from '../../move.ts';
 import { formatOf, MOVED_BIT } from '../schema.ts';
 
 interface MoveRow {

@@ -3,7 +3,8 @@
  * log keeps growing until the snapshot is closed. On a file system without such a log, writes wait for it.
  */
 import Driver, { type Database } from 'better-sqlite3';
-import type { StoreHeader, StoreSnapshot, VaultMove } from '../../store.ts';
+import type { VaultMove } from '../../move.ts';
+import type { StoreHeader, StoreSnapshot } from '../../store.ts';
 import { toDriverError } from '../driver.ts';
 import { retryWhileBusy, storeError, toStoreError } from '../errors.ts';
 import { trackOpenFile } from '../file/vault_file.ts';
