@@ -137,10 +137,7 @@ export function compose(options: ComposeOptions): App {
     tests: (vault) => testsWith(() => testsOf(vault)),
     callbackPort: () => parseCallbackPort(env),
     backups: composeBackups(options, settings, egress.operatorEgress, () => caller('cli')),
-    async moveDestination(text) {
-      const { openMoveDestination } = await import('../vault/move/destination.ts');
-      return openMoveDestination(parseSettings({ ...env, KEYHOLD_STORE: text }).store, settings().store);
-    },
+    moveDestination: (text) => moveDestination(text, env, settings),
     pages(vault, version) {
       return composePages(this, vault, version, now, page_ports);
     },
@@ -192,6 +189,11 @@ function composeBackups(
     verify: async (...input) => (await open()).verify(...input),
     restore: async (...input) => (await open()).restore(...input),
   };
+}
+
+async function moveDestination(text: string, env: NodeJS.ProcessEnv, settings: App['settings']) {
+  const { openMoveDestination } = await import('../vault/move/destination.ts');
+  return openMoveDestination(parseSettings({ ...env, KEYHOLD_STORE: text }).store, settings().store);
 }
 
 function composeLog(settings: App['settings']): App['log'] {
