@@ -38,6 +38,16 @@ export function rowsOfFile(path: string): VaultRows {
   }
 }
 
+/** Whether the file is marked as moving or moved. The vault must not be open in this process. */
+export function isFileMoved(path: string): boolean {
+  const database = new openDriver(path, { readonly: true });
+  try {
+    return Number(database.pragma('user_version', { simple: true })) > 0xff_ff;
+  } finally {
+    database.close();
+  }
+}
+
 export async function rowsOfDatabase(port: number, database: string): Promise<VaultRows> {
   const client = new pg.Client({
     host: '127.0.0.1',

@@ -3,9 +3,10 @@
  * at no cost for a vault that is not moved: to add one, the server waits for the transactions that write to the table. Deletions
  * look for the constraint. The table `move` names the new store, or marks a vault that is not complete.
  */
-import { conflictError } from '../../errors.ts';
+import { conflictError, movedError } from '../../errors.ts';
 import { isSameMove, type VaultMove } from '../../move.ts';
 import type { Query, Session } from '../connection.ts';
+import { toStoreError } from '../errors.ts';
 import { inTransaction, lockQuery } from '../schema.ts';
 
 /** Part of the error message of the server. */
@@ -34,6 +35,12 @@ export interface MoveRow {
 /** Whether the server refused a write because of a move. */
 export function isMovedFailure(error: unknown): boolean {
   return error instanceof Error && error.message.includes(MOVED_CONSTRAINT);
+}
+
+/** The error for a write that the server refused because of a move. */
+export async function movedFailure(session: Session, error: unknown): Promise<Error> {
+  const move = await readMove(session).catch(() => undefined);
+  return move === undefined ? toStoreError(error) : movedError(move);
 }
 
 export async function readMoveRow(session: Session): Promise<MoveRow | undefined> {

@@ -12,7 +12,7 @@ import { VaultError } from '../../../contract/errors.ts';
 import { PENDING_COMMITS_MAX, STORE_BUSY_TIMEOUT_MS } from '../../../contract/limits.ts';
 import { BoundedMap } from '../../../io/bounded_map.ts';
 import { inSpan } from '../../../io/tracing/span.ts';
-import { brokenLogError, conflictError, movedError, tooManyWritesError } from '../../errors.ts';
+import { brokenLogError, conflictError, tooManyWritesError } from '../../errors.ts';
 import type { RowCache } from '../../row_cache.ts';
 import type { Batch, ChangePlan, OnCommit, Plan, RowRead } from '../../store.ts';
 import type { Connection, Session } from '../connection.ts';
@@ -26,7 +26,7 @@ import {
   withoutDetail,
 } from '../errors.ts';
 import { keyOf } from '../statements.ts';
-import { isMovedFailure, readMove } from '../transfer/move_state.ts';
+import { isMovedFailure, movedFailure } from '../transfer/move_state.ts';
 import { hasOtherKeys, isConflict, isHeadChange, isLockTimeout, isTakenPosition } from './failures.ts';
 import { Group } from './group.ts';
 import { loadGroup } from './group_loader.ts';
@@ -218,7 +218,7 @@ export class GroupCommitQueue {
     attempt: Attempt,
     error: unknown,
   ): Promise<void> {
-    if (isMovedFailure(error)) return reject(changes, await this.#movedError(session, error));
+    if (isMovedFailure(error)) return reject(changes, await movedFailure(session, error));
     if (isDemoted(error))
       return this.#writeLater(changes, this.#options.outage_timeout_ms, toStoreError(error));
     if (isLockTimeout(error)) return this.#writeLater(changes, STORE_BUSY_TIMEOUT_MS, toStoreError(error));
@@ -262,11 +262,6 @@ export class GroupCommitQueue {
         await sleep(RETRY_MS);
       }
     }
-  }
-
-  async #movedError(session: Session, error: unknown): Promise<Error> {
-    const move = await readMove(session).catch(() => undefined);
-    return move === undefined ? toStoreError(error) : movedError(move);
   }
 
   #isContended(change: PendingChange): boolean {
