@@ -9,6 +9,7 @@ const VAULT_ACTIONS = [
   'init',
   'backup',
   'restore',
+  'move_vault',
   'rotate_root_key',
   'rotate_data_key',
   'reencrypt_records',

@@ -49,6 +49,11 @@ export async function hasEntry(
   return entry?.position === position && entry.link.equals(link);
 }
 
+export async function hasEntries(rows: RowReader, heads: readonly StoredHead[]): Promise<boolean> {
+  for (const head of heads) if (!(await hasEntry(rows, head))) return false;
+  return true;
+}
+
 export function headsByOrganization(heads: readonly StoredHead[]): Map<string, StoredHead> {
   return new Map(heads.map((head) => [head.organization.toString('hex'), head]));
 }

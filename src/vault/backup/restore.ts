@@ -15,7 +15,7 @@ import { newEntry } from '../audit/entry.ts';
 import { keyMissing } from '../keys/wrapped_keys.ts';
 import { idText } from '../records/record_codec.ts';
 import type { BackupReader } from './backup_reader.ts';
-import { hasEntry, headsByOrganization } from './copy_rows.ts';
+import { hasEntries, headsByOrganization } from './copy_rows.ts';
 import { type BackupKeys, storeHeaderOf } from './format.ts';
 import type { BackupCounts, BackupPart } from './parts.ts';
 import { openKeys, type SealingOptions, verifyCopy } from './verify_copy.ts';
@@ -234,11 +234,6 @@ async function assertReplaceable(
     : 'The present vault has entries that the backup does not have, or is another vault';
   const message = `${difference}. Nothing was changed. To go back to the backup, add --replace: the present vault is kept beside the new one.`;
   throw new VaultError('CONFLICT', message, { reason: 'vault_newer' });
-}
-
-async function hasEntries(rows: RowReader, heads: readonly StoredHead[]): Promise<boolean> {
-  for (const head of heads) if (!(await hasEntry(rows, head))) return false;
-  return true;
 }
 
 /** A vault that is restored on purpose is no rollback. */

@@ -8,11 +8,11 @@ import { type Caller, isOperator } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { movedError, targetNotEmptyError } from '../../store/errors.ts';
 import type { VaultMove } from '../../store/move.ts';
-import type { RowReader, StoredHead } from '../../store/store.ts';
+import type { RowReader } from '../../store/store.ts';
 import type { StoreReceiver, TransferTarget } from '../../store/transfer.ts';
 import { vaultIdOf } from '../audit/anchor.ts';
 import { newEntry } from '../audit/entry.ts';
-import { copyRows, hasEntry } from '../backup/copy_rows.ts';
+import { copyRows, hasEntries } from '../backup/copy_rows.ts';
 import { verifyCopy } from '../backup/verify_copy.ts';
 import type { VaultDependencies } from '../dependencies.ts';
 import { type Guard, NO_SINGLE_STACK } from '../guard.ts';
@@ -237,11 +237,6 @@ export class Moves {
       await snapshot.close();
     }
   }
-}
-
-async function hasEntries(rows: RowReader, heads: readonly StoredHead[]): Promise<boolean> {
-  for (const head of heads) if (!(await hasEntry(rows, head))) return false;
-  return true;
 }
 
 /** The former vault at the destination may be replaced if the moved one has all of its entries. */

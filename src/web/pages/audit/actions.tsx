@@ -235,6 +235,7 @@ export const ACTION_TEXTS: Readonly<Record<AuditAction, ActionText>> = {
   init: action('Log', 'Begin the log', 'began', 'begin', text('the audit log')),
   backup: action('Log', 'Back up the vault', 'made', 'make', text('a backup of the vault')),
   restore: action('Log', 'Restore the vault', 'restored', 'restore', text('the vault from a backup')),
+  move_vault: action('Log', 'Move the vault', 'moved', 'move', text('the vault to another store')),
   list_audit: action('Log', 'Read the log', 'read', 'read', text('the audit log')),
   verify_audit: action('Log', 'Verify the log', 'verified', 'verify', text('the audit log')),
   rotate_root_key: rotation('Rotate the root key', 'the root key of the vault'),
