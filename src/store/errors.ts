@@ -51,11 +51,11 @@ export function movedError({ location, is_done }: VaultMove): VaultError {
   });
 }
 
-/** A part of a vault was received, and the move has not ended. */
+/** A part of a vault was received, and the move or restore has not ended. */
 export function incompleteMoveError(): VaultError {
   return new VaultError(
     'UNAVAILABLE',
-    'This store has a part of a vault only: the move to it has not ended. Complete it with `keyhold move` from the former store, or use that one.',
+    'This store has a part of a vault only: the move or restore to it has not ended. Complete it with `keyhold move` from the former store or with `keyhold restore`, or use the former store.',
     { reason: 'move_incomplete' },
   );
 }

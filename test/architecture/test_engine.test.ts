@@ -24,6 +24,7 @@ const ALLOWED_FILES = [
   'test/architecture/test_engine.test.ts',
   // The files of a backup, of a restore and of a move.
   'test/cli/backup.test.ts',
+  'test/cli/backup_database.test.ts',
   'test/cli/backup_states.test.ts',
   'test/cli/move.test.ts',
   'test/cli/move_killed.test.ts',

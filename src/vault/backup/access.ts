@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Caller } from '../../contract/caller.ts';
-import { VaultError } from '../../contract/errors.ts';
 import type { Secret } from '../../contract/secret.ts';
 import { systemRandom } from '../../crypto/random.ts';
 import type { Cipher } from '../../crypto/record_cipher.ts';
@@ -72,7 +71,6 @@ export function backupAccess({ settings, rootKey, caller, now }: BackupParts): B
     },
     async restore(bytes, promptPassphrase, { replace, accept }, onProgress) {
       const { store, home } = settings();
-      if (store.kind !== 'sqlite') throw notRestorable();
       const target = await engineOf(store).openTarget();
       const opened = await unlock(bytes, promptPassphrase);
       const [{ restoreBackup }, { planRootKey }] = await Promise.all([
@@ -99,11 +97,4 @@ type Unlocked = Omit<LoadOptions, 'target'> & {
 
 function factsOf({ id, created_at, vault }: Unlocked['backup']['header']) {
   return { id, created_at, vault };
-}
-
-function notRestorable(): VaultError {
-  return new VaultError(
-    'INVALID_INPUT',
-    'A backup is restored to a vault file. Set KEYHOLD_STORE to sqlite:PATH for the restore; `keyhold move` then moves the vault to a database.',
-  );
 }

@@ -1,0 +1,151 @@
+/** Backups of a vault in PostgreSQL, and restores to a database: between both engines, and to a database that has a vault. */
+import fs from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/child/cli.ts';
+import {
+  createDatabase,
+  NO_POSTGRESQL,
+  POSTGRESQL_OWNER,
+  POSTGRESQL_OWNER_PASSWORD,
+  type PostgresqlServer,
+  startPostgresql,
+} from '../kit/servers/postgresql.ts';
+import { rowsOfDatabase, rowsOfFile, type VaultRows } from '../kit/vault/moved_rows.ts';
+import { temporaryFolder } from '../kit/vault/temp_vault.ts';
+
+const TEST_TIMEOUT_MS = 120_000;
+
+let server: PostgresqlServer;
+let file: string;
+
+beforeAll(async () => {
+  if (NO_POSTGRESQL) return;
+  server = await startPostgresql(['local all all trust', 'host all all 127.0.0.1/32 scram-sha-256']);
+});
+afterAll(() => server?.stop());
+beforeEach(() => {
+  file = join(temporaryFolder(), 'vault.backup');
+});
+
+/** A vault, or where one is restored to. */
+interface Site {
+  readonly home: string;
+  readonly env: NodeJS.ProcessEnv;
+  rows(): Promise<VaultRows>;
+}
+
+function newSiteHome(): string {
+  const home = newHome();
+  onTestFinished(() => removeHome(home));
+  return home;
+}
+
+function fileSite(): Site {
+  const home = newSiteHome();
+  return { home, env: {}, rows: async () => rowsOfFile(join(home, 'data', 'vault.db')) };
+}
+
+async function databaseSite(): Promise<Site> {
+  const database = await createDatabase(server);
+  const uri = `postgres://${POSTGRESQL_OWNER}@127.0.0.1:${server.port}/${database}`;
+  const env = { KEYHOLD_STORE: uri, KEYHOLD_STORE_PASSWORD: POSTGRESQL_OWNER_PASSWORD };
+  return { home: newSiteHome(), env, rows: () => rowsOfDatabase(server.port, database) };
+}
+
+const SITES = { file: async () => fileSite(), database: databaseSite };
+
+async function fill(site: Site): Promise<void> {
+  const { home, env } = site;
+  await keyholdOk(home, ['init'], { env });
+  for (const service of ['linear', 'openai', 'notion'])
+    await keyholdOk(home, ['store', service, '--stdin'], { env, stdin: `a-value-for-${service}-5cf1` });
+  await keyholdOk(home, ['delete', 'notion', '--yes'], { env });
+}
+
+function copyRootKey(from: Site, to: Site): void {
+  fs.mkdirSync(join(to.home, 'keys'), { recursive: true, mode: 0o700 });
+  fs.copyFileSync(join(from.home, 'keys', 'root.key'), join(to.home, 'keys', 'root.key'));
+}
+
+async function servicesOf({ home, env }: Site): Promise<string[]> {
+  const { credentials } = await keyholdJson<{ credentials: { service_id: string }[] }>(home, ['status'], {
+    env,
+  });
+  return credentials.map(({ service_id }) => service_id).sort();
+}
+
+/** Without the mark of the head, which the entry of the restore takes. */
+function entriesOf({ entries }: VaultRows): string[] {
+  return entries.map((entry) => String(entry).replace(/head_mac=[0-9a-f]+ /, ''));
+}
+
+describe.skipIf(NO_POSTGRESQL)('a backup', { timeout: TEST_TIMEOUT_MS }, () => {
+  test.each([
+    ['file', 'database'],
+    ['database', 'file'],
+    ['database', 'database'],
+  ] as const)('of a vault in a %s restores to an empty %s, record by record', async (from_kind, to_kind) => {
+    const from = await SITES[from_kind]();
+    await fill(from);
+    await keyholdOk(from.home, ['backup', file], { env: from.env });
+    expect(await keyholdJson(from.home, ['backup', 'verify', file], { env: from.env })).toMatchObject({
+      ok: true,
+    });
+    const source = await from.rows();
+    const to = await SITES[to_kind]();
+    copyRootKey(from, to);
+    const restored = await keyholdJson(to.home, ['restore', file], { env: to.env });
+    expect(restored).toMatchObject({ kept: null, was_restored: false });
+    const copy = await to.rows();
+    expect(copy.header).toEqual(source.header);
+    expect(copy.keys).toEqual(source.keys);
+    expect(copy.records).toEqual(source.records);
+    expect(copy.entries.length).toBe(source.entries.length + 1);
+    expect(entriesOf(copy)).toEqual(expect.arrayContaining(entriesOf(source)));
+    await keyholdOk(to.home, ['audit', 'verify'], { env: to.env });
+    expect(await servicesOf(to)).toEqual(['linear', 'openai']);
+    await keyholdOk(to.home, ['store', 'github', '--stdin'], { env: to.env, stdin: 'one-more-value-5cf1' });
+    await keyholdOk(to.home, ['audit', 'verify'], { env: to.env });
+    expect(await servicesOf(to)).toEqual(['github', 'linear', 'openai']);
+  });
+
+  test('does not replace a vault in a database, also with --replace, and changes nothing there', async () => {
+    const from = fileSite();
+    await fill(from);
+    await keyholdOk(from.home, ['backup', file]);
+    const to = await databaseSite();
+    copyRootKey(from, to);
+    await fill(to);
+    const before = await to.rows();
+    for (const options of [[], ['--replace']]) {
+      const { code, stderr } = await keyhold(to.home, ['restore', ...options, file, '--json'], {
+        env: to.env,
+      });
+      expect([code, stderr.includes(POSTGRESQL_OWNER_PASSWORD)]).toEqual([6, false]);
+      expect(JSON.parse(stderr).error).toMatchObject({ code: 'CONFLICT' });
+    }
+    expect(await to.rows()).toEqual(before);
+    await keyholdOk(to.home, ['audit', 'verify'], { env: to.env });
+  });
+
+  test('that is cut off leaves a database that does not open, until the whole one is restored', async () => {
+    const from = fileSite();
+    await fill(from);
+    await keyholdOk(from.home, ['backup', file]);
+    const bytes = fs.readFileSync(file);
+    const to = await databaseSite();
+    copyRootKey(from, to);
+    fs.writeFileSync(file, bytes.subarray(0, bytes.length - 100));
+    expect(await keyhold(to.home, ['restore', file], { env: to.env })).toMatchObject({ code: 12 });
+    for (const argv of [['status'], ['init']]) {
+      const { code, stderr } = await keyhold(to.home, [...argv, '--json'], { env: to.env });
+      expect(code).not.toBe(0);
+      expect(JSON.parse(stderr).error).toMatchObject({ reason: 'move_incomplete' });
+    }
+    fs.writeFileSync(file, bytes);
+    await keyholdOk(to.home, ['restore', file], { env: to.env });
+    expect((await to.rows()).records).toEqual((await from.rows()).records);
+    await keyholdOk(to.home, ['audit', 'verify'], { env: to.env });
+  });
+});
