@@ -29,6 +29,7 @@ const ALLOWED_FILES = [
   'test/cli/move.test.ts',
   'test/cli/move_killed.test.ts',
   'test/kit/vault/moved_rows.ts',
+  'test/kit/vault/sites.ts',
   'test/vault/backup.test.ts',
   'test/vault/backup_killed.test.ts',
   // Checks of the vault file, and messages that name it.

@@ -1,21 +1,22 @@
 /** Backups of a vault in PostgreSQL, and restores to a database: between both engines, and to a database that has a vault. */
 import fs from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/child/cli.ts';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { keyhold, keyholdJson, keyholdOk } from '../kit/child/cli.ts';
+import { useVaultProcesses } from '../kit/child/vault_process.ts';
 import {
-  createDatabase,
   NO_POSTGRESQL,
-  POSTGRESQL_OWNER,
   POSTGRESQL_OWNER_PASSWORD,
   type PostgresqlServer,
   startPostgresql,
 } from '../kit/servers/postgresql.ts';
-import { rowsOfDatabase, rowsOfFile, type VaultRows } from '../kit/vault/moved_rows.ts';
+import type { VaultRows } from '../kit/vault/moved_rows.ts';
+import { auditedRequests, copyRootKey, databaseSite, fileSite, type Site } from '../kit/vault/sites.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 
 const TEST_TIMEOUT_MS = 120_000;
 
+const processes = useVaultProcesses();
 let server: PostgresqlServer;
 let file: string;
 
@@ -28,32 +29,7 @@ beforeEach(() => {
   file = join(temporaryFolder(), 'vault.backup');
 });
 
-/** A vault, or where one is restored to. */
-interface Site {
-  readonly home: string;
-  readonly env: NodeJS.ProcessEnv;
-  rows(): Promise<VaultRows>;
-}
-
-function newSiteHome(): string {
-  const home = newHome();
-  onTestFinished(() => removeHome(home));
-  return home;
-}
-
-function fileSite(): Site {
-  const home = newSiteHome();
-  return { home, env: {}, rows: async () => rowsOfFile(join(home, 'data', 'vault.db')) };
-}
-
-async function databaseSite(): Promise<Site> {
-  const database = await createDatabase(server);
-  const uri = `postgres://${POSTGRESQL_OWNER}@127.0.0.1:${server.port}/${database}`;
-  const env = { KEYHOLD_STORE: uri, KEYHOLD_STORE_PASSWORD: POSTGRESQL_OWNER_PASSWORD };
-  return { home: newSiteHome(), env, rows: () => rowsOfDatabase(server.port, database) };
-}
-
-const SITES = { file: async () => fileSite(), database: databaseSite };
+const SITES = { file: async () => fileSite(), database: () => databaseSite(server) };
 
 async function fill(site: Site): Promise<void> {
   const { home, env } = site;
@@ -61,11 +37,6 @@ async function fill(site: Site): Promise<void> {
   for (const service of ['linear', 'openai', 'notion'])
     await keyholdOk(home, ['store', service, '--stdin'], { env, stdin: `a-value-for-${service}-5cf1` });
   await keyholdOk(home, ['delete', 'notion', '--yes'], { env });
-}
-
-function copyRootKey(from: Site, to: Site): void {
-  fs.mkdirSync(join(to.home, 'keys'), { recursive: true, mode: 0o700 });
-  fs.copyFileSync(join(from.home, 'keys', 'root.key'), join(to.home, 'keys', 'root.key'));
 }
 
 async function servicesOf({ home, env }: Site): Promise<string[]> {
@@ -114,7 +85,7 @@ describe.skipIf(NO_POSTGRESQL)('a backup', { timeout: TEST_TIMEOUT_MS }, () => {
     const from = fileSite();
     await fill(from);
     await keyholdOk(from.home, ['backup', file]);
-    const to = await databaseSite();
+    const to = await databaseSite(server);
     copyRootKey(from, to);
     await fill(to);
     const before = await to.rows();
@@ -129,12 +100,65 @@ describe.skipIf(NO_POSTGRESQL)('a backup', { timeout: TEST_TIMEOUT_MS }, () => {
     await keyholdOk(to.home, ['audit', 'verify'], { env: to.env });
   });
 
+  test('of a database has every write that was acknowledged before it began, while another process writes', async () => {
+    const from = await databaseSite(server);
+    await keyholdOk(from.home, ['init'], { env: from.env });
+    const task = { task: 'mix', label: 'w', credentials: 20 } as const;
+    const writer = processes.startWriter(from.home, task, undefined, from.env);
+    await writer.waitFor('ready');
+    writer.begin();
+    await writer.waitFor('acknowledged');
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const acknowledged = writer.lines.flatMap((line) =>
+      line.event === 'acknowledged' ? [line.request_id] : [],
+    );
+    await keyholdOk(from.home, ['backup', file], { env: from.env });
+    const written = writer.lines.length;
+    writer.signal('SIGKILL');
+    await writer.exited;
+    expect(acknowledged.length).toBeGreaterThan(5);
+    expect(written).toBeGreaterThan(acknowledged.length);
+    const to = await databaseSite(server);
+    copyRootKey(from, to);
+    await keyholdOk(to.home, ['restore', file], { env: to.env });
+    await keyholdOk(to.home, ['audit', 'verify'], { env: to.env });
+    const found = await auditedRequests(to.home, to.env);
+    expect(acknowledged.filter((id) => !found.has(id))).toEqual([]);
+  });
+
+  test('that a database has is not restored again, whatever was written since', async () => {
+    const from = fileSite();
+    await fill(from);
+    await keyholdOk(from.home, ['backup', file]);
+    const to = await databaseSite(server);
+    copyRootKey(from, to);
+    await keyholdOk(to.home, ['restore', file], { env: to.env });
+    const restored = await to.rows();
+    // As if the process was killed after the last step: the anchor was not written.
+    fs.rmSync(join(to.home, 'keys', 'anchor'), { force: true });
+    const again = await keyholdJson(to.home, ['restore', file], { env: to.env });
+    expect(again).toMatchObject({ was_restored: true, kept: null });
+    expect(await to.rows()).toEqual(restored);
+    expect(fs.existsSync(join(to.home, 'keys', 'anchor'))).toBe(true);
+    await keyholdOk(to.home, ['store', 'github', '--stdin'], { env: to.env, stdin: 'one-more-value-5cf1' });
+    const later = await to.rows();
+    expect(await keyholdOk(to.home, ['restore', '--replace', file], { env: to.env })).not.toContain(
+      'Restored ',
+    );
+    expect(await to.rows()).toEqual(later);
+    await keyholdOk(from.home, ['backup', '--force', file]);
+    const { code, stderr } = await keyhold(to.home, ['restore', file, '--json'], { env: to.env });
+    expect([code, JSON.parse(stderr).error.reason]).toEqual([6, 'target_not_empty']);
+    expect(await to.rows()).toEqual(later);
+    await keyholdOk(to.home, ['audit', 'verify'], { env: to.env });
+  });
+
   test('that is cut off leaves a database that does not open, until the whole one is restored', async () => {
     const from = fileSite();
     await fill(from);
     await keyholdOk(from.home, ['backup', file]);
     const bytes = fs.readFileSync(file);
-    const to = await databaseSite();
+    const to = await databaseSite(server);
     copyRootKey(from, to);
     fs.writeFileSync(file, bytes.subarray(0, bytes.length - 100));
     expect(await keyhold(to.home, ['restore', file], { env: to.env })).toMatchObject({ code: 12 });

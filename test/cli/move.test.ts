@@ -17,6 +17,7 @@ import {
   startPostgresql,
 } from '../kit/servers/postgresql.ts';
 import { rowsOfDatabase, rowsOfFile } from '../kit/vault/moved_rows.ts';
+import { auditedRequests } from '../kit/vault/sites.ts';
 import { openTestVault } from '../kit/vault/temp_vault.ts';
 
 const TEST_TIMEOUT_MS = 120_000;
@@ -108,19 +109,6 @@ async function refusedWriters(writers: readonly WriterProcess[], location: strin
     for (const line of writer.lines) if (line.event === 'acknowledged') acknowledged.push(line.request_id);
   }
   return acknowledged;
-}
-
-async function auditedRequests(home: string, env: NodeJS.ProcessEnv): Promise<Set<string>> {
-  const { vault, caller } = await openTestVault(home, env, 'no');
-  const ids = new Set<string>();
-  let before: number | undefined;
-  do {
-    const page = await vault.listAudit(caller(), {}, 100, before);
-    for (const { request_id } of page.entries) ids.add(request_id);
-    before = page.next ?? undefined;
-  } while (before !== undefined);
-  await vault.close();
-  return ids;
 }
 
 describe.skipIf(NO_POSTGRESQL)('keyhold move', () => {

@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { systemRandom } from '../../src/crypto/random.ts';
+import { openSqlite } from '../../src/store/sqlite/store.ts';
 import { SqliteTarget } from '../../src/store/sqlite/transfer/target.ts';
 import { BackupReader } from '../../src/vault/backup/backup_reader.ts';
 import { restoreBackup } from '../../src/vault/backup/restore.ts';
@@ -55,10 +56,12 @@ describe('a backup of the vault', () => {
     const backup = await BackupReader.open(iterate(chunks));
     const root_key = { kind: 'file', path: join(home, 'keys', 'root.key') } as const;
     const keys = await unlockBackup(backup.header, root_key, async () => undefined);
+    const path = join(to, 'data', 'vault.db');
     const restored = await restoreBackup({
       backup,
       keys,
-      target: new SqliteTarget(join(to, 'data', 'vault.db')),
+      target: new SqliteTarget(path),
+      openPresent: async () => openSqlite(path),
       random: systemRandom,
       cipher: 'aes-256-gcm',
       caller: operator,

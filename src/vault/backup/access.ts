@@ -71,7 +71,8 @@ export function backupAccess({ settings, rootKey, caller, now }: BackupParts): B
     },
     async restore(bytes, promptPassphrase, { replace, accept }, onProgress) {
       const { store, home } = settings();
-      const target = await engineOf(store).openTarget();
+      const engine = engineOf(store);
+      const target = await engine.openTarget();
       const opened = await unlock(bytes, promptPassphrase);
       const [{ restoreBackup }, { planRootKey }] = await Promise.all([
         import('./restore.ts'),
@@ -80,7 +81,8 @@ export function backupAccess({ settings, rootKey, caller, now }: BackupParts): B
       const { header, writeKeyFile } = await planRootKey(opened.backup.header, opened.keys, opened.source);
       const anchor_path = join(home, 'keys', 'anchor');
       const given = { caller: caller(), now, anchor_path, replace, accept, writeKeyFile, onProgress };
-      const restored = await restoreBackup({ ...opened, ...given, target, header });
+      const openPresent = () => engine.open(() => undefined);
+      const restored = await restoreBackup({ ...opened, ...given, target, header, openPresent });
       return { ...factsOf(opened.backup.header), ...restored };
     },
   };

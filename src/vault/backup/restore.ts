@@ -8,7 +8,7 @@ import { type Caller, LOCAL_ORGANIZATION } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { damagedStream } from '../../crypto/secret_stream.ts';
 import { loadSodium } from '../../crypto/sodium.ts';
-import type { RowReader, StoredHead, StoreHeader } from '../../store/store.ts';
+import type { RowReader, Store, StoredHead, StoreHeader } from '../../store/store.ts';
 import type { StoreReceiver, TransferTarget } from '../../store/transfer.ts';
 import { AuditAnchor } from '../audit/anchor.ts';
 import { newEntry } from '../audit/entry.ts';
@@ -18,6 +18,7 @@ import type { BackupReader } from './backup_reader.ts';
 import { hasEntries, headsByOrganization } from './copy_rows.ts';
 import { type BackupKeys, storeHeaderOf } from './format.ts';
 import type { BackupCounts, BackupPart } from './parts.ts';
+import { findRestored, hasRestoreEntry, type RestoredBefore } from './restored_before.ts';
 import { openKeys, type SealingOptions, verifyCopy } from './verify_copy.ts';
 
 export interface LoadOptions extends SealingOptions {
@@ -34,6 +35,8 @@ export interface RestoreOptions extends LoadOptions {
   readonly caller: Caller;
   readonly now: () => Date;
   readonly anchor_path: string | undefined;
+  /** Opens the present vault. */
+  readonly openPresent: () => Promise<Store>;
   /** Called before the restored vault can be opened. */
   readonly writeKeyFile: () => void;
   /** Replaces a vault that has entries that the backup does not have. */
@@ -99,7 +102,13 @@ export async function loadBackup(options: LoadOptions, header?: StoreHeader): Pr
 export async function restoreBackup(options: RestoreOptions): Promise<RestoreSummary> {
   const { backup, target, accept, replace } = options;
   const { id } = backup.header;
-  const loaded = await loadBackup(options, options.header);
+  let loaded: LoadedBackup;
+  try {
+    loaded = await loadBackup(options, options.header);
+  } catch (error) {
+    if (!(error instanceof VaultError) || error.reason !== 'target_not_empty') throw error;
+    return await completeRestored(options, error);
+  }
   if (!loaded.report.ok && !accept) {
     await target.discard();
     throw findingsError(loaded.report.findings.length);
@@ -123,6 +132,20 @@ export async function restoreBackup(options: RestoreOptions): Promise<RestoreSum
   }
 }
 
+/** For a target that receives nothing beside the present vault. Rejects with `error` if another run did not restore the backup. */
+async function completeRestored(options: RestoreOptions, error: VaultError): Promise<RestoreSummary> {
+  const store = await options.openPresent();
+  try {
+    const restored = await findRestored(store, options);
+    if (restored === undefined) throw error;
+    const { heads, anchor_keys, ...loaded } = restored;
+    await acceptHeads(anchorOf(options, anchor_keys, store), heads);
+    return { ...loaded, kept: undefined, was_restored: true };
+  } finally {
+    await store.close();
+  }
+}
+
 /** The received vault with the entry of its restore. */
 interface Prepared {
   readonly backup_heads: readonly StoredHead[];
@@ -133,7 +156,7 @@ interface Prepared {
 }
 
 async function addRestoreEntry(options: RestoreOptions): Promise<Prepared> {
-  const { backup, target, anchor_path, caller, now } = options;
+  const { backup, target, caller, now } = options;
   const store = await target.openReceived(backup.header.id);
   try {
     const { keys, audit_log } = await openKeys(store, options.keys.root_key, options);
@@ -149,18 +172,20 @@ async function addRestoreEntry(options: RestoreOptions): Promise<Prepared> {
     return {
       backup_heads,
       heads: await store.auditHeads(),
-      anchor:
-        anchor_path === undefined ? undefined : new AuditAnchor(anchor_path, async () => anchor_keys, store),
-      hasRestoreEntry: async (rows) => {
-        const [row] = await rows.entries(local.id, position);
-        if (row?.position !== position) return false;
-        const found = audit_log.open(local, row);
-        return found.action === 'restore' && found.record_id === record_id;
-      },
+      anchor: anchorOf(options, anchor_keys, store),
+      hasRestoreEntry: (rows) => hasRestoreEntry(rows, audit_log, { local, position, record_id }),
     };
   } finally {
     await store.close();
   }
+}
+
+function anchorOf(
+  { anchor_path }: RestoreOptions,
+  keys: RestoredBefore['anchor_keys'],
+  store: Store,
+): AuditAnchor | undefined {
+  return anchor_path === undefined ? undefined : new AuditAnchor(anchor_path, async () => keys, store);
 }
 
 /** An earlier run that was killed may have received all and written its own entry: then everything is received again. */
