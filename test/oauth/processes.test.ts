@@ -12,7 +12,7 @@ import { openConnectedVault } from './provider_tokens.ts';
 const processes = useVaultProcesses();
 const CALLERS = 50;
 const PROCESSES = 4;
-const EXPIRIES = runSize({ quick: 2, ci: 4, slow: 50 });
+const EXPIRIES = runSize({ quick: 2, ci: 3, slow: 50 });
 /** Callers refresh an access token in the second half of it. */
 const LIFETIME_S = 8;
 const CALL = { service_id: 'acme', method: 'GET', path: '/' };

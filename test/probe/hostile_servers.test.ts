@@ -12,7 +12,7 @@ import { resultOf } from '../../src/probe/reasons.ts';
 import { runSize } from '../kit/run_size.ts';
 
 const PASSWORD = 'hostile-canary-2b6f';
-const TESTS = runSize({ quick: 1_000, ci: 10_000, slow: 10_000 });
+const TESTS = runSize({ quick: 1_000, ci: 4_000, slow: 10_000 });
 const AT_A_TIME = 50;
 const MEMORY_MAX_BYTES = 64 * 1024 * 1024;
 

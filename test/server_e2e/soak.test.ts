@@ -15,7 +15,7 @@ import { type LoadReport, lostWrites, runWriter } from './load/load.ts';
 import { inVault, prepareWriters } from './load/targets.ts';
 
 const CONNECTIONS = 64;
-const SECONDS = runSize({ quick: 15, ci: 60, slow: 600 });
+const SECONDS = runSize({ quick: 15, ci: 40, slow: 600 });
 const SAMPLE_EVERY_MS = 500;
 /** A small heap is collected often, so that the memory of the process shows what it needs. */
 const ENV = { KEYHOLD_LOG: 'warn', NODE_OPTIONS: '--max-old-space-size=96 --max-semi-space-size=4' };

@@ -15,7 +15,7 @@ import { revealCredentials } from '../../kit/vault/revealed_values.ts';
 import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 const TOKEN = 'hvs.test-token-0123456789';
-const KILLS = runSize({ quick: 2, ci: 8, slow: 100 });
+const KILLS = runSize({ quick: 2, ci: test_engine.is_remote ? 2 : 4, slow: 100 });
 const TIMEOUT_MS = 1_800_000;
 
 type Env = NodeJS.ProcessEnv;

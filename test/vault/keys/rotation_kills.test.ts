@@ -13,7 +13,7 @@ import { revealCredentials } from '../../kit/vault/revealed_values.ts';
 import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 /** Each takes three seconds on a remote engine. */
-const KILLS = runSize({ quick: 1, ci: test_engine.is_remote ? 5 : 20, slow: 100 });
+const KILLS = runSize({ quick: 1, ci: test_engine.is_remote ? 2 : 8, slow: 100 });
 const CREDENTIALS = 60;
 /** The credential that another process updates. */
 const UPDATED = 'updated';

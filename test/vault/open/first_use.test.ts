@@ -23,7 +23,7 @@ const writers = useVaultProcesses();
 const AT_ONCE = 8;
 /** Concurrent, because opening waits for a vault that another process may be creating. */
 const LANES = 5;
-const KILLS = runSize({ quick: 12, ci: 30, slow: 300 });
+const KILLS = runSize({ quick: 12, ci: 16, slow: 300 });
 /** A process reaches the creation of its files after about 250 ms. */
 const KILLED_FROM_MS = 50;
 const KILLED_UPTO_MS = 300;

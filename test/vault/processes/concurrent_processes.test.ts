@@ -9,7 +9,7 @@ import { revealCredentials } from '../../kit/vault/revealed_values.ts';
 import { openTestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 
 const writers = useVaultProcesses();
-const FLOOD_MS = runSize({ quick: 8_000, ci: 30_000, slow: 60_000 });
+const FLOOD_MS = runSize({ quick: 8_000, ci: 10_000, slow: 60_000 });
 const ROUNDS = runSize({ quick: 100, ci: 300, slow: 5_000 });
 
 /** Starts all writers at once and waits until they finish. Returns the number of writes of each. */

@@ -7,12 +7,13 @@ import type { Vault } from '../../../src/vault/vault.ts';
 import { useVaultProcesses } from '../../kit/child/vault_process.ts';
 import type { WriterLine } from '../../kit/child/vault_program.ts';
 import { runSize } from '../../kit/run_size.ts';
+import { test_engine } from '../../kit/vault/database.ts';
 import { revealCredentials } from '../../kit/vault/revealed_values.ts';
 import { openTestVault } from '../../kit/vault/temp_vault.ts';
 
 const writers = useVaultProcesses();
 const LANES = 4;
-const KILLS = runSize({ quick: 40, ci: 200, slow: 2_000 });
+const KILLS = runSize({ quick: 40, ci: test_engine.is_remote ? 40 : 80, slow: 2_000 });
 const CREDENTIALS = 6;
 
 type Begun = Extract<WriterLine, { event: 'begin' }>;

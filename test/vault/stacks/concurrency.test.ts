@@ -11,7 +11,7 @@ import { readRowsOfKind } from '../../kit/vault/database.ts';
 import { openTenants, type Tenants } from '../../kit/vault/tenants.ts';
 
 const child_processes = useVaultProcesses();
-const ROUNDS = runSize({ quick: 6, ci: 15, slow: 300 });
+const ROUNDS = runSize({ quick: 6, ci: 8, slow: 300 });
 const NO_STACK = 'stack_missing';
 
 const INPUT = { service_id: 'linear', credential_type: 'bearer', credential_value: 'v' } as const;
