@@ -108,10 +108,10 @@ export async function openStoredVault(given: OpenVaultOptions): Promise<Vault> {
     const root_key = await unlock(parts, opened, sealer);
     const root = { root_key, read: () => readRotatedKey(parts, opened, sealer) };
     const keys = await Keyring.open(opened, sodium, root);
-    const store = new RefreshingStore(opened, keys);
+    const records = new RecordCodec(sodium, parts.random, parts.cipher);
+    const store = new RefreshingStore(opened, keys, records);
     const audit_log = new AuditLog(store, sodium, parts.random, parts.cipher);
     limitKeys(keys, parts, opened);
-    const records = new RecordCodec(sodium, parts.random, parts.cipher);
     const rotations = new RotationStates({ store, records });
     keys.refuseFormerKeys((of) => rotations.oldestRecordVersion(of));
     const keyring = await keys.organization(parts.caller.organization);

@@ -21,8 +21,9 @@ export interface SealingOptions {
 export async function openKeys(opened: Store, root_key: Buffer, { random, cipher }: SealingOptions) {
   const sodium = await loadSodium();
   const keys = await Keyring.open(opened, sodium, { root_key, read: async () => root_key });
-  const store = new RefreshingStore(opened, keys);
-  return { keys, store, audit_log: new AuditLog(store, sodium, random, cipher), sodium };
+  const records = new RecordCodec(sodium, random, cipher);
+  const store = new RefreshingStore(opened, keys, records);
+  return { keys, store, audit_log: new AuditLog(store, sodium, random, cipher), records };
 }
 
 export async function verifyCopy(
@@ -31,8 +32,7 @@ export async function verifyCopy(
   sealing: SealingOptions,
   onProgress?: (done: number, total: number) => void,
 ): Promise<AuditReport> {
-  const { keys, store, audit_log, sodium } = await openKeys(opened, root_key, sealing);
-  const records = new RecordCodec(sodium, sealing.random, sealing.cipher);
+  const { keys, store, audit_log, records } = await openKeys(opened, root_key, sealing);
   const parts = { store, keys, audit_log, records, codec: new CredentialCodec(records), anchor: undefined };
   const report = { ok: true, entries: 0, credentials: 0, findings: [] as AuditReport['findings'][number][] };
   for (const { organization } of await store.auditHeads()) {

@@ -3,7 +3,7 @@ import { deriveOrganizationKeys, type OrganizationKeys } from '../../crypto/key_
 import type { StoredMeta } from '../../store/store.ts';
 
 /**
- * Records that permit something. Each is written together with an audit entry, or after a read of another one, so that a process
+ * Records that permit something. Each is written together with an audit entry, or after a read of a record, so that a process
  * knows the newest version by then. Others, such as the time of a last use, may be written once with the version before.
  */
 const GUARDED_KINDS: ReadonlySet<string> = new Set([
@@ -18,6 +18,7 @@ const GUARDED_KINDS: ReadonlySet<string> = new Set([
   'service_definition',
   'handle',
   'connection',
+  'device',
   'web_session',
   'sign_in_ticket',
   'use_approval',

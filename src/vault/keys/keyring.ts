@@ -60,6 +60,8 @@ export class Keyring {
   readonly #by_name = new BoundedMap<string, KeyVersions>(KEYRINGS_CACHED_MAX);
   readonly #by_id = new BoundedMap<string, KeyVersions>(KEYRINGS_CACHED_MAX);
   #known_version = FIRST_VERSION;
+  /** How many loads of newer versions have begun. */
+  #refreshes = 0;
   readonly wrapped: WrappedKeys;
 
   #lease: RootKeyLease | undefined;
@@ -120,6 +122,7 @@ export class Keyring {
   async refresh(): Promise<void> {
     const newest = await this.#store.newestKeyVersion();
     if (newest <= this.#known_version) return;
+    this.#refreshes++;
     for (const keyring of new Set([...this.#by_id.values(), ...this.#by_name.values()]))
       for (const { version, key } of await this.wrapped.versionsOf(keyring.id)) keyring.add(version, key);
     this.#known_version = Math.max(this.#known_version, newest);
@@ -142,15 +145,30 @@ export class Keyring {
     if (this.#lease !== undefined) await this.#lease.checkCached();
     if (known !== undefined) return known.is_rotating ? this.#rotated(known) : known;
     await this.#lease?.checkUncached();
-    const is_other = id.equals(VAULT_OWNER) || id.equals(SIGNING_OWNER);
-    const [first, ...later] = is_other ? [] : await this.wrapped.versionsOf(id);
-    if (first === undefined) return undefined;
+    if (id.equals(VAULT_OWNER) || id.equals(SIGNING_OWNER)) return undefined;
+    const loaded = await this.#load(id);
     // Another caller may have loaded it meanwhile: there is one object, so that all see a rotation.
-    const loaded = this.#by_id.get(cache_key) ?? new KeyVersions(id, first.version, first.key);
-    for (const { version, key } of later) loaded.add(version, key);
-    if (loaded.is_rotating) await this.#rotated(loaded);
-    this.#by_id.set(cache_key, loaded);
-    return loaded;
+    const present = this.#by_id.get(cache_key) ?? loaded;
+    if (present !== undefined) this.#by_id.set(cache_key, present);
+    return present;
+  }
+
+  /** Again if newer versions were loaded meanwhile: `refresh` adds them to the cached keys only. */
+  async #load(id: Buffer): Promise<KeyVersions | undefined> {
+    for (;;) {
+      const refreshes = this.#refreshes;
+      const [first, ...later] = await this.wrapped.versionsOf(id);
+      if (first === undefined) return undefined;
+      const loaded = new KeyVersions(id, first.version, first.key);
+      for (const { version, key } of later) loaded.add(version, key);
+      if (loaded.is_rotating) await this.#rotated(loaded);
+      if (this.#refreshes === refreshes) return loaded;
+    }
+  }
+
+  /** The keys of the organization with this blind index if they are cached. */
+  loaded(id: Buffer): KeyVersions | undefined {
+    return this.#by_id.get(id.toString('latin1'));
   }
 
   /** Refuses former keys once the rotation is done, which another process may do. */

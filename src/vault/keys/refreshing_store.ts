@@ -1,6 +1,7 @@
 /**
  * The store of an open vault. Loads the newer versions of data keys before it returns a row that needs one, and before it
- * repeats a change that another process has overtaken with a rotation, so that nothing above it waits for keys.
+ * repeats a change that another process has overtaken with a rotation, so that nothing above it waits for keys. Every record
+ * is written with the newest version that this process knows, also one that was sealed before.
  */
 import { VaultError } from '../../contract/errors.ts';
 import type { VaultMove } from '../../store/move.ts';
@@ -10,6 +11,7 @@ import type {
   LoadedRow,
   Plan,
   RecordPage,
+  RecordWrite,
   RowRead,
   Store,
   StoredMeta,
@@ -18,6 +20,7 @@ import type {
   WrappedKey,
 } from '../../store/store.ts';
 import { tamperedError } from '../audit/log.ts';
+import type { RecordCodec } from '../records/record_codec.ts';
 import type { Keyring } from './keyring.ts';
 
 /** A rotation during each of them is unlikely. */
@@ -30,12 +33,16 @@ interface Versioned {
 export class RefreshingStore implements Store {
   readonly #store: Store;
   readonly #keys: Keyring;
+  readonly #records: RecordCodec;
   readonly erasure: Store['erasure'];
+  readonly clock?: NonNullable<Store['clock']>;
 
-  constructor(store: Store, keys: Keyring) {
+  constructor(store: Store, keys: Keyring, records: RecordCodec) {
     this.#store = store;
     this.#keys = keys;
+    this.#records = records;
     this.erasure = store.erasure;
+    if (store.clock !== undefined) this.clock = store.clock.bind(store);
   }
 
   async find(index: Buffer): Promise<StoredMeta | undefined> {
@@ -94,7 +101,8 @@ export class RefreshingStore implements Store {
       const planOnKnown: Plan<Result> = (rows: readonly (LoadedRow | undefined)[]) => {
         if (!has_all && rows.some((loaded) => loaded !== undefined && this.#isNewer(loaded.row)))
           throw new VaultError('CONFLICT', 'A key was rotated.', { reason: 'key_rotated' });
-        return plan(rows);
+        const { batch, result } = plan(rows);
+        return { batch: { ...batch, writes: batch.writes.map((write) => this.#resealed(write)) }, result };
       };
       try {
         return await this.#store.change(reads, planOnKnown);
@@ -104,6 +112,16 @@ export class RefreshingStore implements Store {
         await this.#keys.refresh();
       }
     }
+  }
+
+  /** The same record, sealed with the newest key, if it was sealed before this process knew that one. */
+  #resealed(write: RecordWrite): RecordWrite {
+    if (write.do !== 'put') return write;
+    const { organization, row, sealed_values } = write;
+    const keyring = this.#keys.loaded(organization);
+    if (keyring === undefined || row.key_version >= keyring.key_version) return write;
+    const sealed_by = keyring.keysOf(row.key_version);
+    return { ...write, ...this.#records.reseal(keyring, { ...row, sealed_values }, sealed_by) };
   }
 
   #isNewer({ key_version }: Versioned): boolean {

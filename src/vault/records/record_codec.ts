@@ -136,10 +136,13 @@ export class RecordCodec {
   }
 
   /** The record as it is, sealed with the newest data key. Throws CORRUPT if it was changed or moved. */
-  reseal(keyring: OrganizationKeyring, record: StoredRecord): SealedRecord {
+  reseal(
+    keyring: OrganizationKeyring,
+    record: StoredRecord,
+    old_keys = keyring.keysOfRecord(record),
+  ): SealedRecord {
     const { kind, id, scope, index, revision } = record;
     const { key_version } = keyring;
-    const old_keys = keyring.keysOfRecord(record);
     const bound = { kind, id, scope, index, revision, key_version };
     const resealPart = (part: 'meta' | 'values', sealed: Buffer) =>
       this.#sealPart(

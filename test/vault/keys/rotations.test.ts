@@ -181,6 +181,25 @@ describe('rotating a data key', () => {
     expect((await revealCredentials(at.home)).size).toBe(100);
   });
 
+  test('leaves readable what a process stores next that knew the former key only', async () => {
+    const writes: ((at: TestVault) => Promise<unknown>)[] = [
+      ({ vault, caller }) => vault.stacks.create(caller(), { stack_name: 'Shared' }),
+      ({ vault, caller }) => vault.api_keys.create(caller(), { user: 'colleague' }),
+      ({ vault, caller }) =>
+        vault.store(caller(), { ...LINEAR, stack_id: 'other', credential_value: 'lin_api_b' }),
+    ];
+    for (const write of writes) {
+      const at = await vaultWith(['a']);
+      const other = await openTestVault(at.home, {}, 'no');
+      await other.vault.status(other.caller(), { service_id: 'linear', name: 'a' });
+      await at.vault.rotations.rotateData(at.caller());
+      await write(other);
+      for (const opened of [at, other]) expect(await findingsOf(opened)).toEqual([]);
+      await at.vault.rotations.rotateData(at.caller());
+      expect(await findingsOf(other)).toEqual([]);
+    }
+  });
+
   test('at the same time in two processes succeeds in both', async () => {
     const at = await vaultWith(['a', 'b']);
     const other = await openTestVault(at.home, {}, 'no');

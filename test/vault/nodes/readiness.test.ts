@@ -1,6 +1,8 @@
 /** The readiness of a node, with stores of every engine. */
 import { describe, expect, test } from 'vitest';
 import { readinessOf } from '../../../src/vault/nodes/readiness.ts';
+import { test_engine } from '../../kit/vault/database.ts';
+import { openTestVault } from '../../kit/vault/temp_vault.ts';
 import { ENGINES, openOn } from '../../store/engines.ts';
 
 const USABLE = { areUsable: () => true };
@@ -25,4 +27,10 @@ describe.each(ENGINES)('a node with $name', (engine) => {
       expect(await readinessOf(store, USABLE, shifted(ms))).toBe(is_local ? 'ready' : 'clock_differs');
     for (const ms of [-800, 0, 800]) expect(await readinessOf(store, USABLE, shifted(ms))).toBe('ready');
   });
+});
+
+test('an open vault compares its clock with that of a database', async () => {
+  const late = await openTestVault(undefined, {}, undefined, { now: shifted(60_000) });
+  expect(await late.vault.nodes.readiness()).toBe(test_engine.is_remote ? 'clock_differs' : 'ready');
+  expect(await (await openTestVault()).vault.nodes.readiness()).toBe('ready');
 });
