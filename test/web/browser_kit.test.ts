@@ -2,12 +2,15 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { expectAccessible } from '../kit/browser/accessibility.ts';
+import { expectAccessible, expectAccessibleInBothThemes } from '../kit/browser/accessibility.ts';
 import { CAN_RUN_CHROMIUM, startChromium, type TestBrowser } from '../kit/browser/chromium.ts';
 
 const HEAD = '<!doctype html><html lang="en"><head><title>A page</title></head>';
 const GOOD = `${HEAD}<body><main><h1>Heading</h1><p id="who">static</p><script>who.textContent='script'</script></main></body></html>`;
 const DEFECT = `${HEAD}<body><main><h1>Heading</h1><input type="text"></main></body></html>`;
+const DARK_STYLE =
+  '<style>@media (prefers-color-scheme: dark) { p { color: #222; background: #111 } }</style>';
+const DARK_DEFECT = `${HEAD}<body>${DARK_STYLE}<main><h1>Heading</h1><p>Text</p></main></body></html>`;
 
 describe.skipIf(!CAN_RUN_CHROMIUM)('the kit for browsers', () => {
   let browser: TestBrowser;
@@ -17,7 +20,11 @@ describe.skipIf(!CAN_RUN_CHROMIUM)('the kit for browsers', () => {
     server = createServer((request, response) => {
       response.setHeader('content-type', 'text/html');
       if (request.url === '/strict') response.setHeader('content-security-policy', "default-src 'none'");
-      response.end(request.url === '/defect' ? DEFECT : GOOD);
+      const defects = new Map([
+        ['/defect', DEFECT],
+        ['/dark-defect', DARK_DEFECT],
+      ]);
+      response.end(defects.get(request.url ?? '') ?? GOOD);
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -32,6 +39,13 @@ describe.skipIf(!CAN_RUN_CHROMIUM)('the kit for browsers', () => {
     const { page } = await browser.open();
     await page.goto(`${url}/defect`);
     await expect(expectAccessible(page)).rejects.toThrow('label');
+  });
+
+  test('finds a contrast that is too low in the dark theme only', async () => {
+    const { page } = await browser.open();
+    await page.goto(`${url}/dark-defect`);
+    await expectAccessible(page);
+    await expect(expectAccessibleInBothThemes(page)).rejects.toThrow('contrast');
   });
 
   test('checks a page whose content security policy forbids all scripts', async () => {

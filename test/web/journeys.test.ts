@@ -1,6 +1,6 @@
 /** Journeys of a person through the pages in a real browser: sign in, search, sign out, and accessibility of every page. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { expectAccessible } from '../kit/browser/accessibility.ts';
+import { expectAccessibleInBothThemes } from '../kit/browser/accessibility.ts';
 import { CAN_RUN_CHROMIUM, startChromium, type Tab, type TestBrowser } from '../kit/browser/chromium.ts';
 import { type PageServer, startPages } from '../kit/http/page_client.ts';
 
@@ -55,20 +55,14 @@ describe.skipIf(!CAN_RUN_CHROMIUM)('a person at the pages', () => {
   test('has no finding of axe-core on any page of the navigation, light and dark', async () => {
     const { server, key } = await serverWithKey();
     const tab = await browser.open();
-    const expectBothAccessible = async () => {
-      for (const colorScheme of ['light', 'dark'] as const) {
-        await tab.page.emulateMedia({ colorScheme });
-        await expectAccessible(tab.page);
-      }
-    };
     await tab.page.goto(server.url);
-    await expectBothAccessible();
+    await expectAccessibleInBothThemes(tab.page);
     await signIn(tab, server.url, key);
     const links = await linksOf(tab);
     expect(links.length).toBeGreaterThanOrEqual(2);
     for (const link of links) {
       await tab.page.goto(link);
-      await expectBothAccessible();
+      await expectAccessibleInBothThemes(tab.page);
     }
   }, 60_000);
 
