@@ -1,9 +1,10 @@
 /** The Helm chart: helm renders it, wrong values are refused, pods are hardened, and the program starts with the rendered settings. */
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import packageJson from '../../package.json' with { type: 'json' };
+import { parseTransitAccess } from '../../src/settings/keys/transit.ts';
 import { runProgram } from '../kit/child/built_program.ts';
 import { startServeProcess } from '../kit/http/http_server.ts';
 import { ROOT, readSources } from '../kit/source_tree.ts';
@@ -31,6 +32,14 @@ const MIGRATIONS = [
   'store.migrations.passwordSecret.name=keyhold-migrations',
 ];
 
+/** The pods log in at OpenBao with the token of their service account. */
+const TRANSIT = [
+  ...['rootKey.source=transit:https://bao.example:8200/transit/keyhold', 'rootKey.existingSecret='],
+  ...['settings.KEYHOLD_TRANSIT_KUBERNETES_ROLE=keyhold', 'serviceAccount.existingAccount=keyhold-nodes'],
+];
+
+const TOKEN = '/var/run/secrets/kubernetes.io/serviceaccount/token';
+
 const ROOT_KEY = Buffer.from(Array.from({ length: 32 }, (_, at) => at * 3 + 2)).toString('base64');
 
 interface Variable {
@@ -48,15 +57,22 @@ interface PodSpec {
   readonly containers: readonly [Container];
   readonly volumes: readonly { readonly name: string }[];
   readonly securityContext: unknown;
+  readonly serviceAccountName?: string;
   readonly automountServiceAccountToken: boolean;
   readonly terminationGracePeriodSeconds?: number;
 }
 interface Manifest {
   readonly kind: string;
-  readonly metadata: { readonly name: string; readonly annotations?: Readonly<Record<string, string>> };
+  readonly metadata: {
+    readonly name: string;
+    readonly annotations?: Readonly<Record<string, string>>;
+    readonly labels: Readonly<Record<string, string>>;
+  };
   readonly spec: {
     readonly replicas?: number;
     readonly strategy?: unknown;
+    readonly jobLabel?: string;
+    readonly endpoints?: readonly { readonly scheme: string; readonly tlsConfig?: unknown }[];
     readonly template: { readonly spec: PodSpec };
   };
 }
@@ -95,6 +111,12 @@ describe.skipIf(isMissing('helm'))('the Helm chart', () => {
     ['an unknown value', [...SQLITE, 'rootkey=abc'], 'rootkey'],
     ['an ingress without a host', [...SQLITE, 'ingress.enabled=true'], 'An ingress needs'],
     ['metrics without a key', [...SQLITE, 'metrics.serviceMonitor.enabled=true'], 'Metrics need an API key'],
+    [
+      'metrics over TLS without a name',
+      [...POSTGRES, 'publicUrl=', 'ingress.enabled=false'],
+      'tlsConfig.serverName',
+    ],
+    ['a Kubernetes role without an account', [...SQLITE, TRANSIT[2] ?? ''], 'serviceAccount.existingAccount'],
   ])('the chart is not rendered with %s, and the message names it', async (_, values, message) => {
     const { code, stderr } = await helm('template', values);
     expect(code).toBe(1);
@@ -151,6 +173,54 @@ describe.skipIf(isMissing('helm'))('the Helm chart', () => {
     expect(stores.toSorted()).toEqual([['keyhold', 'keyhold-store'], migrations, migrations]);
   });
 
+  test('Prometheus gives the metrics the job of the alert rules, and verifies the name of the public URL', async () => {
+    const manifests = await render(POSTGRES);
+    const { jobLabel = '', endpoints } = ofKind(manifests, 'ServiceMonitor').spec;
+    const job = ofKind(manifests, 'Service').metadata.labels[jobLabel];
+    const rules = readFileSync(join(ROOT, 'packaging/monitoring/alerts.yaml'), 'utf8');
+    expect(new Set([...rules.matchAll(/\{job="(\w+)"/g)].map(([, name]) => name))).toEqual(new Set([job]));
+    expect(endpoints).toMatchObject([{ scheme: 'https', tlsConfig: { serverName: 'vault.example' } }]);
+    const values = ['tlsConfig.serverName=node.example', 'tlsConfig.ca.secret.name=ca'];
+    const named = await render([...POSTGRES, ...values.map((value) => `metrics.serviceMonitor.${value}`)]);
+    expect(ofKind(named, 'ServiceMonitor').spec.endpoints).toMatchObject([
+      { tlsConfig: { serverName: 'node.example', ca: { secret: { name: 'ca' } } } },
+    ]);
+    const plain = await render([...POSTGRES, 'tls.existingSecret=']);
+    const [endpoint] = ofKind(plain, 'ServiceMonitor').spec.endpoints ?? [];
+    expect([endpoint?.scheme, endpoint?.tlsConfig]).toEqual(['http', undefined]);
+  });
+
+  test('pods and jobs use an existing account, since a job runs before the chart creates one', async () => {
+    const own = await render([...POSTGRES, ...MIGRATIONS]);
+    const account = ofKind(own, 'ServiceAccount').metadata.name;
+    expect(ofKind(own, 'Deployment').spec.template.spec.serviceAccountName).toBe(account);
+    expect(ofKind(own, 'Job').spec.template.spec.serviceAccountName).toBeUndefined();
+    const manifests = await render([...POSTGRES, ...MIGRATIONS, 'serviceAccount.existingAccount=aws']);
+    expect(manifests.map(({ kind }) => kind)).not.toContain('ServiceAccount');
+    expect(podsOf(manifests).map(({ serviceAccountName }) => serviceAccountName)).toEqual([
+      'aws',
+      'aws',
+      'aws',
+    ]);
+  });
+
+  test('pods and jobs with a Kubernetes role have the token of their account where the program reads it, others have none', async () => {
+    const role = { KEYHOLD_TRANSIT_KUBERNETES_ROLE: 'keyhold' };
+    expect(parseTransitAccess(role, '/data').login).toEqual({
+      kind: 'kubernetes',
+      role: 'keyhold',
+      path: TOKEN,
+    });
+    const projected = { sources: [{ serviceAccountToken: { path: basename(TOKEN) } }] };
+    const pods = podsOf(await render([...POSTGRES, ...MIGRATIONS, ...TRANSIT]));
+    expect(pods.length).toBe(3);
+    for (const pod of pods) {
+      const mounted = pod.containers[0].volumeMounts.find(({ mountPath }) => mountPath === dirname(TOKEN));
+      expect(pod.volumes.find(({ name }) => name === mounted?.name)).toMatchObject({ projected });
+    }
+    expect(JSON.stringify(await render(POSTGRES))).not.toContain('serviceAccountToken');
+  });
+
   test('a claim with PostgreSQL keeps the folder of the anchor and of the first API key', async () => {
     const claim = 'persistence.existingClaim=keyhold-keys';
     for (const pod of podsOf(await render([...POSTGRES, ...MIGRATIONS, claim]))) {
@@ -164,6 +234,7 @@ describe.skipIf(isMissing('helm'))('the Helm chart', () => {
   test.each([
     ['SQLite', SQLITE],
     ['PostgreSQL', [...POSTGRES, ...MIGRATIONS, 'persistence.existingClaim=keyhold-keys']],
+    ['a key service', [...POSTGRES, ...MIGRATIONS, ...TRANSIT]],
   ])('pods with %s have no privileges, mount each volume, and know no secret value', async (_, values) => {
     const manifests = await render(values);
     expect(manifests.filter(({ kind }) => kind === 'Secret')).toEqual([]);

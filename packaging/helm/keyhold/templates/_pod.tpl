@@ -32,6 +32,14 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if and .Values.metrics.serviceMonitor.enabled (not .Values.metrics.serviceMonitor.apiKeySecret.name) }}
 {{- fail "Metrics need an API key. Set metrics.serviceMonitor.apiKeySecret.name." }}
 {{- end }}
+{{- if and .Values.metrics.serviceMonitor.enabled .Values.tls.existingSecret }}
+{{- if not (or .Values.publicUrl .Values.metrics.serviceMonitor.tlsConfig.serverName) }}
+{{- fail "Prometheus verifies a name in the certificate. Set publicUrl or metrics.serviceMonitor.tlsConfig.serverName." }}
+{{- end }}
+{{- end }}
+{{- if and .Values.settings.KEYHOLD_TRANSIT_KUBERNETES_ROLE (not .Values.serviceAccount.existingAccount) }}
+{{- fail "The jobs run before the account of the chart exists. Create an account for the role, and set serviceAccount.existingAccount." }}
+{{- end }}
 {{- end -}}
 
 {{- define "keyhold.podSecurity" -}}
@@ -108,6 +116,9 @@ capabilities:
 - { name: keys, mountPath: /data/keys }
 {{- end }}
 - { name: tmp, mountPath: /tmp }
+{{- if .Values.settings.KEYHOLD_TRANSIT_KUBERNETES_ROLE }}
+- { name: account-token, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true }
+{{- end }}
 {{- if not .Values.rootKey.source }}
 - { name: root-key, mountPath: /run/secrets/keyhold-root, readOnly: true }
 {{- end }}
@@ -133,6 +144,13 @@ capabilities:
 {{- end }}
 - name: tmp
   emptyDir: {}
+{{- if .Values.settings.KEYHOLD_TRANSIT_KUBERNETES_ROLE }}
+- name: account-token
+  projected:
+    defaultMode: 0440
+    sources:
+      - serviceAccountToken: { path: token, expirationSeconds: 3600 }
+{{- end }}
 {{- if not .Values.rootKey.source }}
 - name: root-key
   secret:
