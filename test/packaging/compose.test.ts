@@ -1,6 +1,6 @@
 /** compose.yaml: hardened services without secret values, and a database in which the program creates the vault and serves. */
 import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { runProgram } from '../kit/child/built_program.ts';
@@ -9,6 +9,7 @@ import {
   NO_POSTGRESQL,
   POSTGRESQL_OWNER,
   POSTGRESQL_OWNER_PASSWORD,
+  PSQL,
   startPostgresql,
 } from '../kit/servers/postgresql.ts';
 import { ROOT, readSources } from '../kit/source_tree.ts';
@@ -23,6 +24,7 @@ interface Service {
   readonly ports?: readonly string[];
   readonly profiles?: readonly string[];
   readonly network_mode?: string;
+  readonly healthcheck?: { readonly test: readonly string[] };
 }
 interface Compose {
   readonly services: { readonly keyhold: Service; readonly init: Service; readonly database: Service };
@@ -32,6 +34,7 @@ interface Compose {
 
 const compose = parse(readFileSync(join(ROOT, 'compose.yaml'), 'utf8'), { merge: true }) as Compose;
 const { keyhold, init, database } = compose.services;
+const RULES = ['local all all scram-sha-256', 'host all all 127.0.0.1/32 scram-sha-256'];
 
 describe('compose.yaml', () => {
   test('Keyhold runs with a read-only root and without capabilities, for this machine only', () => {
@@ -46,7 +49,7 @@ describe('compose.yaml', () => {
 
   test('the database has no network, and requests passwords on its socket', () => {
     expect(database.network_mode).toBe('none');
-    expect(database.command).toContain('listen_addresses=');
+    expect(database.command).toContain('listen_addresses=127.0.0.1');
     expect(database.environment.POSTGRES_INITDB_ARGS).toContain('--auth-local=scram-sha-256');
   });
 
@@ -73,12 +76,32 @@ describe('compose.yaml', () => {
   });
 
   test.skipIf(NO_POSTGRESQL)(
+    'the health check fails for the first server of the image, which listens only on the socket, and succeeds for the later one',
+    async ({ onTestFinished }) => {
+      const [kind, check = ''] = database.healthcheck?.test ?? [];
+      expect(kind).toBe('CMD-SHELL');
+      const codeWith = async (setting: string) => {
+        const server = await startPostgresql(RULES, undefined, [setting]);
+        onTestFinished(() => server.stop());
+        const { code } = await runExternal('sh', ['-c', check], {
+          env: {
+            PATH: `${dirname(PSQL)}:${process.env.PATH}`,
+            PGHOST: dirname(server.data),
+            PGPORT: `${server.port}`,
+          },
+        });
+        return code;
+      };
+      expect(await codeWith('listen_addresses=')).toBe(2);
+      const own = database.command?.find((argument) => argument.startsWith('listen_addresses='));
+      expect(await codeWith(own ?? '')).toBe(0);
+    },
+  );
+
+  test.skipIf(NO_POSTGRESQL)(
     'the SQL of the database creates an unprivileged user, with which the program creates the vault and serves',
     async ({ onTestFinished }) => {
-      const server = await startPostgresql([
-        'local all all scram-sha-256',
-        'host all all 127.0.0.1/32 scram-sha-256',
-      ]);
+      const server = await startPostgresql(RULES);
       onTestFinished(() => server.stop());
       const folder = temporaryFolder();
       const secret = (name: string, text: string) => {
