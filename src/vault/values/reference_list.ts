@@ -24,8 +24,8 @@ const VAULT_REFERENCE = new RegExp(
 const ENV_ENTRY = /^(?:env:\/\/)?([A-Za-z0-9_*]{1,128})$/;
 const VAULT_ENTRY = /^vault:\/\/[A-Za-z0-9_.*/-]{1,500}(?:#[A-Za-z0-9_.*-]{1,100})?$/;
 const ENTRIES_MAX = 100;
-/** Keyhold's settings and the key to the other store are secrets of the operator, whatever the list has. */
-const NEVER_RESOLVED = /^(?:KEYHOLD_.*|VAULT_TOKEN)$/i;
+/** Keyhold's settings and the tokens for OpenBao and HashiCorp Vault are secrets of the operator, whatever the list has. */
+const NEVER_RESOLVED = /^(?:KEYHOLD_.*|BAO_TOKEN|VAULT_TOKEN)$/i;
 
 /** `undefined` unless the text is `env://NAME` or `vault://MOUNT/PATH#FIELD`. */
 export function parseReference(text: string): Reference | undefined {

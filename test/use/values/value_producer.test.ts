@@ -222,13 +222,20 @@ describe('the output of a command', () => {
 });
 
 describe('a reference is never sent as text', () => {
-  const env = { APP_TOKEN: CANARY, EMPTY: '', KEYHOLD_PASSPHRASE: CANARY, VAULT_TOKEN: CANARY };
+  const env = {
+    APP_TOKEN: CANARY,
+    EMPTY: '',
+    KEYHOLD_PASSPHRASE: CANARY,
+    VAULT_TOKEN: CANARY,
+    BAO_TOKEN: CANARY,
+  };
 
   test.each([
     ['that is not allowed', 'env://OTHER', 'APP_*', 'FORBIDDEN'],
     ['if the operator allows none', 'env://APP_TOKEN', '', 'FORBIDDEN'],
     ['to a setting of Keyhold', 'env://KEYHOLD_PASSPHRASE', '*', 'FORBIDDEN'],
     ['to the token of the other vault', 'env://VAULT_TOKEN', '*', 'FORBIDDEN'],
+    ['to the token of OpenBao', 'env://BAO_TOKEN', 'BAO_*', 'FORBIDDEN'],
     ['in another case', 'ENV://APP_TOKEN', 'APP_TOKEN', 'FORBIDDEN'],
     ['that is not a name', 'env://APP_TOKEN/x', '*', 'FORBIDDEN'],
     ['to a variable that is not set', 'env://MISSING', '*', 'UNAVAILABLE'],
