@@ -10,6 +10,7 @@ import { isMissing, runExternal } from './external_program.ts';
 
 const RULES = join(ROOT, 'packaging/monitoring/alerts.yaml');
 const DASHBOARD = join(ROOT, 'packaging/monitoring/dashboard.json');
+const OPERATIONS = join(ROOT, 'docs/operations.md');
 const CASES = join(ROOT, 'test/packaging/alerts_cases.yaml');
 
 interface Dashboard {
@@ -22,7 +23,11 @@ interface Dashboard {
 }
 interface Rules {
   readonly groups: readonly {
-    readonly rules: readonly { readonly alert: string; readonly expr: string }[];
+    readonly rules: readonly {
+      readonly alert: string;
+      readonly expr: string;
+      readonly annotations: { readonly description: string };
+    }[];
   }[];
 }
 
@@ -106,6 +111,15 @@ describe('the metrics of a running server', () => {
     const { stdout, stderr } = await runExternal('sh', ['-c', `promtool check metrics < ${path}`]);
     expect(`${stdout}${stderr}`).not.toContain('error while parsing');
   });
+});
+
+test('each alert is in the table of the documentation, and KeyholdDown names the database, without which a scrape with an API key fails', () => {
+  const docs = readFileSync(OPERATIONS, 'utf8').split('\n');
+  const rowOf = (alert: string) => docs.find((line) => line.startsWith(`| \`${alert}\` |`));
+  expect(rules.map(({ alert }) => alert).filter((alert) => rowOf(alert) === undefined)).toEqual([]);
+  const down = rules.find(({ alert }) => alert === 'KeyholdDown');
+  for (const text of [down?.annotations.description, rowOf('KeyholdDown')])
+    expect(text).toMatch(/database.*key service.*API key/);
 });
 
 test('the panels of the dashboard have unique ids and do not overlap', () => {
