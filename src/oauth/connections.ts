@@ -72,7 +72,7 @@ export class ServiceConnections implements Connections {
     const { connections } = this.#parts.vault;
     const connection = await connections.find(caller, input, 'authorization_code', handle);
     const { service } = connection;
-    // Before the person goes to the provider in vain.
+    // Before the person goes to the provider: without them, no token could be requested afterwards.
     const { fields } = endpointsOf(connection);
     const authorization_url = authorizationEndpoint(service, fields);
     const oauth = oauthOf(service);

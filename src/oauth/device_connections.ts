@@ -54,7 +54,7 @@ export class DeviceConnections {
     if (this.#polling >= DEVICES_MAX) throw tooManyDevices();
     const scopes = input.scopes ?? oauthOf(target.service).scopes;
     const url = endpointOf(target, 'device_authorization_url');
-    // Before the person goes to the provider in vain.
+    // Before the person goes to the provider: without it, no token could be requested afterwards.
     endpointOf(target, 'token_url');
     const given = await requestOfConnection(this.#parts, caller, target, url, async (request) =>
       checked(await authorizeDevice(request, scopes)),
@@ -128,7 +128,7 @@ export class DeviceConnections {
       state = endOf(error);
     }
     this.#polling--;
-    // Without it, for example because the store is away, the state is `expired` later.
+    // Without it, for example because the store is not available, the state is `expired` later.
     await lease.end(state).catch(() => undefined);
   }
 }

@@ -55,6 +55,8 @@ export const STRUCK: readonly Struck[] = [
   { pattern: /\b(?:pass|passes|passed|passing) over\b/i, instead: 'skip, drop' },
   { pattern: /\bshut\b/i, instead: 'closed' },
   { pattern: /\bgone\b/i, instead: 'deleted, missing, closed' },
+  { pattern: /\b(?:is|are|was|were) away\b/i, instead: 'not available' },
+  { pattern: /\bin vain\b/i, instead: 'without success, or the effect' },
   { pattern: /\b(?:place|places|placed)\b/i, instead: 'key, reference, path, position, file' },
   { pattern: /\bspots?\b/i, instead: 'key, reference' },
   { pattern: /\broads?\b/i, instead: 'channel, interface' },

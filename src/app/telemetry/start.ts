@@ -1,6 +1,6 @@
 /**
- * Starts OpenTelemetry if the settings have an endpoint. Loads none of its packages otherwise. A collector that is away or slow
- * neither delays nor fails a request: what does not fit into the queue is dropped.
+ * Starts OpenTelemetry if the settings have an endpoint. Loads none of its packages otherwise. A collector that is slow or
+ * not available neither delays nor fails a request: what does not fit into the queue is dropped.
  */
 import { parseTelemetrySettings } from './settings.ts';
 import { hasTelemetryEndpoint, type Telemetry, type TelemetryOptions } from './telemetry.ts';

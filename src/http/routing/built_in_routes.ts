@@ -21,7 +21,7 @@ export function addBuiltInRoutes(
   app: Hono<PipelineEnv>,
   { vault, metrics, metrics_open, pipeline, isDraining }: BuiltInRoutesOptions,
 ): void {
-  // Without the store: a supervisor that restarted all nodes would not bring a database back.
+  // Without the store: a restart of all nodes would not end an outage of the database.
   app.get(HEALTH_PATH, (c) => c.json({ status: 'ok' }));
   app.get(READY_PATH, async (c) => {
     if (isDraining()) return c.json({ status: 'draining' }, 503);

@@ -97,7 +97,7 @@ export class DeviceRecords {
 
   /**
    * Renews the lease if little of it is left. `pause_ms`: until the next poll. `undefined` if another node has taken it. If the
-   * store is away, the lease is as it was.
+   * store is not available, the lease is unchanged.
    */
   async renew(
     keyring: OrganizationKeyring,

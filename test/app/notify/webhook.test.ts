@@ -102,7 +102,7 @@ describe('a webhook gets a signed notification', () => {
     expect(receiver.received[0]?.body.data.kind).toBe('access_request');
   });
 
-  test('again with the same id after the status 503, and in vain three times at most', async () => {
+  test('again with the same id after the status 503, and three times at most without success', async () => {
     const receiver = await startReceiver((before) => (before === 1 ? 204 : 503));
     const { vault, agent } = await openAgent(receiver.env);
     await vault.approvals.access.request(agent, ACCESS);

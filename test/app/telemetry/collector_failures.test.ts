@@ -1,4 +1,4 @@
-/** A collector that is away, slow or sends nonsense: requests work, in the same time, and the process ends soon. */
+/** A collector that is not available, slow or sends nonsense: requests work, in the same time, and the process ends soon. */
 import { createServer } from 'node:net';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { startServeProcess } from '../../kit/http/http_server.ts';
@@ -31,7 +31,7 @@ async function silentPort(): Promise<number> {
 const receiverPort = async (respond: Respond) => Number(new URL((await startOtlpReceiver(respond)).url).port);
 
 const COLLECTORS: readonly (readonly [string, () => Promise<number>])[] = [
-  ['is away', closedPort],
+  ['is not available', closedPort],
   ['reads nothing', silentPort],
   ['never responds', () => receiverPort(() => undefined)],
   ['closes every connection', () => receiverPort((response) => response.destroy())],
@@ -99,7 +99,7 @@ describe('a collector that', () => {
     server.messages();
   });
 
-  test('is away is reported once in the log', async () => {
+  test('is not available is reported once in the log', async () => {
     const env = {
       OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${await closedPort()}`,
       OTEL_EXPORTER_OTLP_TIMEOUT: '300',

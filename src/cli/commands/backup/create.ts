@@ -54,7 +54,7 @@ export async function createBackup(
     ]);
     if (passphrase === undefined) {
       const message =
-        'The backup opens with the root key of this vault only. Keep a copy of that key, apart from the backup: who loses the machine would lose both.';
+        'The backup opens with the root key of this vault only. Keep a copy of that key, apart from the backup: if both are on one machine, its loss makes the backup useless.';
       await note(context, message);
     }
   } finally {

@@ -1,6 +1,6 @@
 /**
  * Finds where a response continues: in its header Link (RFC 8288), or by the pagination of the definition. Suggests no page
- * unless the response has one or looks like a page of a list, since a caller would request it in vain.
+ * unless the response has one or looks like a page of a list, since a caller would request a page that does not exist.
  */
 import type { Pagination } from '../../../contract/service/operations.ts';
 import { isJsonObject } from '../../../io/json_object.ts';
