@@ -53,11 +53,12 @@ export function finishNextKeyFile(path: string, next: string): void {
       return;
     }
     fs.renameSync(next, path);
+    // First: a power failure that undoes the rename must not leave the overwritten file with the name of the key file.
+    syncFolderOf(path);
     overwrite(former);
   } finally {
     if (former !== undefined) fs.closeSync(former);
   }
-  syncFolderOf(path);
 }
 
 /** Overwrites and removes a key file that opens nothing any more. Throws the errors of the system. */

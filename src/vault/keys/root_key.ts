@@ -166,10 +166,11 @@ function readFileKey(
   { path, is_read_only }: Extract<RootKeySource, { kind: 'file' }>,
   isRight: (key: Buffer) => boolean,
 ): Buffer {
-  const key = keyFileExists(path) ? decodeKey(readKeyFile(path)) : undefined;
-  if (key !== undefined && isRight(key)) return key;
+  const present = keyFileExists(path) ? readKeyFile(path) : undefined;
+  // A rotation may have overwritten the file before a power failure undid the rename of the next one.
+  if (present !== undefined && isRight(bytesOf(present))) return decodeKey(present);
   const found = findNextKey(path, (text) => isRight(decodeKey(text)));
-  if (found === undefined) return key ?? decodeKey(readKeyFile(path));
+  if (found === undefined) return decodeKey(present ?? readKeyFile(path));
   if (is_read_only === true) return decodeKey(found.text);
   try {
     finishNextKeyFile(path, found.next);
@@ -238,8 +239,12 @@ export async function discardRootKey(source: RootKeySource, { header }: NewRootK
   if (isExternal(source) && ref !== undefined) await source.discard({ ref, sealed });
 }
 
+function bytesOf(text: string): Buffer {
+  return Buffer.from(text, 'base64');
+}
+
 function decodeKey(text: string): Buffer {
-  const key = Buffer.from(text, 'base64');
+  const key = bytesOf(text);
   if (key.length !== KEY_BYTES || key.toString('base64').replace(/=+$/, '') !== text.replace(/=+$/, '')) {
     throw locked(
       'root_key_invalid',

@@ -10,8 +10,9 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { useVaultProcesses } from '../../kit/child/vault_process.ts';
+import { bindMount, NO_DISKS } from '../../kit/file_system.ts';
 import { errorOf } from '../../kit/outcome.ts';
 import { runSize } from '../../kit/run_size.ts';
 import { openTestDatabase, readCredentialRows, readWrappedKeyRows } from '../../kit/vault/database.ts';
@@ -80,6 +81,40 @@ describe('rotating the root key', () => {
     expect(readdirSync(join(home, 'keys')).toSorted()).toEqual(['anchor', 'root.key']);
     copyFileSync(copy, keyFile(home));
     expect((await errorOf(openTestVault(home, {}, 'no'))).code).toBe('WRONG_KEY');
+  });
+
+  test('whose rename of the new key file was undone by a power failure is finished by the next open', async () => {
+    const at = await vaultWith(['a']);
+    await at.vault.rotations.rotateRoot(at.caller());
+    await at.vault.close();
+    const id = (await openTestDatabase(at.home).header())?.root_key_id.toString('hex');
+    const text = readFileSync(keyFile(at.home));
+    writeFileSync(`${keyFile(at.home)}.next-${id?.slice(0, 16)}`, text, { mode: 0o600 });
+    writeFileSync(keyFile(at.home), Buffer.alloc(text.length));
+    expect((await revealCredentials(at.home)).size).toBe(1);
+    expect(readFileSync(keyFile(at.home))).toEqual(text);
+    expect(readdirSync(join(at.home, 'keys')).toSorted()).toEqual(['anchor', 'root.key']);
+  });
+
+  test('is complete with a key file that is a bind mount, and reports where the new key is', async ({
+    skip,
+  }) => {
+    const at = await vaultWith(['a']);
+    const mounted = join(temporaryFolder(), 'mounted.key');
+    copyFileSync(keyFile(at.home), mounted);
+    const unmount = bindMount(mounted, keyFile(at.home)) ?? skip(NO_DISKS);
+    onTestFinished(unmount);
+    for (let round = 0; round < 2; round++) {
+      const { not_removed } = await at.vault.rotations.rotateRoot(at.caller());
+      const next = readdirSync(join(at.home, 'keys')).filter((name) => name.includes('.next-'));
+      expect(next).toHaveLength(1);
+      expect(not_removed).toContain(`${join(at.home, 'keys', next[0] ?? '')}, because`);
+    }
+    await at.vault.close();
+    expect((await revealCredentials(at.home)).size).toBe(1);
+    unmount();
+    expect((await revealCredentials(at.home)).size).toBe(1);
+    expect(readdirSync(join(at.home, 'keys')).toSorted()).toEqual(['anchor', 'root.key']);
   });
 
   test('refuses a wrapped key from a copy of the vault before it', async () => {

@@ -4,6 +4,7 @@
  * that opens.
  */
 import fs from 'node:fs';
+import { basename } from 'node:path';
 import type { Caller } from '../../../contract/caller.ts';
 import { VaultError } from '../../../contract/errors.ts';
 import { KEY_BYTES, rootKeyId } from '../../../crypto/key_hierarchy.ts';
@@ -69,18 +70,41 @@ export async function rotateRootKey(
   try {
     wrapped = await replace(parts, caller, local, { former, prepared, noteFormer }, progress);
   } catch (error) {
+    if (error instanceof UnknownOutcomeError) throw keptKeyError(error.cause, to, prepared);
     await discardUnused(parts, to, prepared);
     throw error;
   }
   keys.wrapped.useRootKey(prepared.root_key);
-  if (prepared.next !== undefined && 'path' in to) finishNextKeyFile(to.path, prepared.next);
+  const not_finished =
+    prepared.next !== undefined && 'path' in to ? tryFinish(to.path, prepared.next) : undefined;
   // Of rotations that were stopped before their transaction. Those that began later have other files.
-  for (const leftover of leftovers) destroyKeyFile(leftover);
+  for (const leftover of leftovers) tryDestroy(leftover);
   const is_removed = await former_keys.remove(local).then(
     () => true,
     () => false,
   );
-  return { keys: wrapped.length, not_removed: is_removed ? undefined : NOT_REMOVED };
+  return { keys: wrapped.length, not_removed: not_finished ?? (is_removed ? undefined : NOT_REMOVED) };
+}
+
+/** The vault has the new key by now, so that a failure is reported and not thrown. Returns what to do. */
+function tryFinish(path: string, next: string): string | undefined {
+  try {
+    finishNextKeyFile(path, next);
+    return undefined;
+  } catch {
+    return fs.existsSync(next)
+      ? `The new root key is in the file ${next}, because ${path} could not be replaced, such as for a file that is mounted. Each start of Keyhold finds it there: keep it. Then make it the content of ${path}, whose key opens older copies of the vault only.`
+      : NOT_REMOVED;
+  }
+}
+
+/** The next rotation tries it again. */
+function tryDestroy(leftover: string): void {
+  try {
+    destroyKeyFile(leftover);
+  } catch {
+    // The file opens nothing.
+  }
 }
 
 /** Throws INVALID_INPUT for what would lose the vault: a file that exists, a weak key. Changes no other file. */
@@ -113,6 +137,7 @@ async function replace(
   const { root_key, header } = prepared;
   for (let attempt = 1; ; attempt++) {
     let wrapped: readonly WrappedKey[] = [];
+    let is_sent = false;
     try {
       // Fails if another process replaces the keys at this time.
       wrapped = await keys.wrapped.rewrap(root_key, random, progress);
@@ -122,24 +147,43 @@ async function replace(
         keys: wrapped,
       };
       const entry = newEntry(caller, 'rotate_root_key', now(), { count: wrapped.length });
-      await store.commit({
-        root_key: change,
-        writes: await noteFormer(),
-        audit: [audit_log.append(local, entry)],
-      });
+      const writes = await noteFormer();
+      is_sent = true;
+      await store.commit({ root_key: change, writes, audit: [audit_log.append(local, entry)] });
       return wrapped;
     } catch (error) {
+      const is_conflict = error instanceof VaultError && error.code === 'CONFLICT';
+      // The header does not show it: a commit that waits for a standby is invisible, or may be lost with the primary.
+      if (is_sent && !is_conflict) throw new UnknownOutcomeError(error);
       const present = await store.header();
       // A remote store may have committed before the connection broke.
       if (present?.root_key_id.equals(header.root_key_id)) return wrapped;
       if (present?.root_key_id.equals(former.root_key_id) === false) throw rotatedMeanwhile();
-      const is_conflict = error instanceof VaultError && error.code === 'CONFLICT';
       if (!is_conflict || attempt === ATTEMPTS_MAX) throw error;
     }
   }
 }
 
-/** Removes a new key that the vault certainly does not have. After any doubt it stays: it may be the only one that opens the vault. */
+/** The commit failed with something else than CONFLICT: the vault may get the new key yet. */
+class UnknownOutcomeError extends Error {
+  constructor(cause: unknown) {
+    super('it is unknown whether the root key was replaced', { cause });
+  }
+}
+
+/** Neither key is removed. The next rotation removes a file that it does not need. */
+function keptKeyError(cause: unknown, to: RootKeySource, { next, header }: PreparedKey): Error {
+  const { root_key_ref: ref } = header;
+  const kept =
+    next !== undefined
+      ? `The new root key was kept in the file ${basename(next)}, beside the key file. Keep both files: each start of Keyhold uses the one that opens the vault. Then run the command again.`
+      : `The new root key was kept${to.kind === 'keychain' ? ` in the keychain: ${ref}` : ''}. Keep both keys until the vault opens with one of them: try the former KEYHOLD_ROOT_KEY, then the new one. Then run the command again if it opened with the former one.`;
+  if (!(cause instanceof VaultError)) return new VaultError('INTERNAL', kept, { cause });
+  const options = cause.reason === undefined ? { cause } : { cause, reason: cause.reason };
+  return new VaultError(cause.code, `${cause.message} ${kept}`, options);
+}
+
+/** Removes a new key that the vault certainly does not have: the commit was never sent, or refused as a conflict. */
 async function discardUnused({ store }: Parts, to: RootKeySource, prepared: PreparedKey): Promise<void> {
   const header = await store.header().catch(() => undefined);
   if (header === undefined || header.root_key_id.equals(prepared.header.root_key_id)) return;
