@@ -15,13 +15,14 @@ export interface PostgresHost {
   readonly sslmode: SslMode;
 }
 
-/** As libpq defines them. `require` encrypts and verifies nothing; `verify-ca` does not compare the host name. */
+/** As libpq defines them. `require` encrypts and verifies nothing; `verify-ca` does not compare the host name. A URI with
+ * `require` and certificates is a location with `verify-ca`. */
 export const SSL_MODES = ['disable', 'require', 'verify-ca', 'verify-full'] as const;
 export type SslMode = (typeof SSL_MODES)[number];
 
 export interface PostgresLocation {
   readonly kind: 'postgres';
-  /** Tried in this order until one accepts writes. */
+  /** All are tried at once; the first that connects and accepts writes is used. */
   readonly hosts: readonly [PostgresHost, ...PostgresHost[]];
   readonly database: string;
   readonly user: string;

@@ -65,10 +65,8 @@ export function findPassword(
   const wanted = [hosts, [String(port)], [database], [user]];
   for (const line of text.split(/\r?\n/)) {
     if (line.startsWith('#')) continue;
-    const fields = line.match(/(?:\\.|[^\\:])*(?::|$)/g) ?? [];
-    const [name = '', number = '', base = '', role = '', password = ''] = fields.map((field) =>
-      field.replace(/:$/, ''),
-    );
+    const fields = [...line.matchAll(/((?:\\.?|[^\\:])*)(?::|$)/g)].map(([, field = '']) => field);
+    const [name = '', number = '', base = '', role = '', password = ''] = fields;
     const is_match = [name, number, base, role].every(
       (field, i) => field === '*' || wanted[i]?.includes(unescaped(field)),
     );

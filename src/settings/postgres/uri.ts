@@ -85,7 +85,9 @@ function parseParameters(parameters: URLSearchParams, home: string, env: NodeJS.
   if ([...parameters.keys()].some((name) => !PARAMETERS.includes(name)))
     throw invalid(`a URI with no parameters but ${PARAMETERS.join(', ')}`);
   const mode = parameters.get('sslmode');
-  const sslmode = SSL_MODES.find((known) => known === mode);
+  // With a certificate, as in libpq, the server is verified.
+  const is_verified = mode === 'require' && parameters.has('sslrootcert');
+  const sslmode = is_verified ? 'verify-ca' : SSL_MODES.find((known) => known === mode);
   if (mode !== null && sslmode === undefined)
     throw invalid(`a URI whose sslmode is one of ${SSL_MODES.join(', ')}`);
   // Writes need a primary: Keyhold connects to no other server, whatever the parameter.

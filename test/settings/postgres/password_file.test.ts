@@ -38,6 +38,8 @@ describe('a line of the password file', () => {
   test('may have escaped colons and backslashes in its password, which ends at another colon as in libpq', () => {
     expect(find('db:5432:keyhold:ann:a\\:b\\\\c')).toBe('a:b\\c');
     expect(find('db:5432:keyhold:ann:a:b')).toBe('a');
+    expect(find('db:5432:keyhold:ann:secret\\:')).toBe('secret:');
+    expect(find('db:5432:keyhold:ann:secret\\')).toBe('secret\\');
   });
 
   test('wins over later lines that match too', () => {

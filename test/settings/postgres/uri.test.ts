@@ -117,6 +117,7 @@ describe('the URI of a database', () => {
     ['localhost', '?sslmode=verify-full', 'verify-full'],
     ['db.example.com', '?sslmode=verify-ca', 'verify-ca'],
     ['db.example.com', '?sslmode=require', 'require'],
+    ['db.example.com', '?sslmode=require&sslrootcert=system', 'verify-ca'],
     ['db.example.com', '?sslmode=disable', 'disable'],
   ])('on the host %s with the parameters "%s" has the sslmode %s', (host, parameters, sslmode) => {
     expect(parse(`postgres://ann@${host}/keyhold${parameters}`).hosts[0].sslmode).toBe(sslmode);
