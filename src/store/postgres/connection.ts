@@ -5,6 +5,7 @@
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import type { Client, ClientConfig } from 'pg';
 import { VaultError } from '../../contract/errors.ts';
+import { closedError } from '../errors.ts';
 import { parserOf } from './arrays.ts';
 import { NOT_WRITABLE, UNREACHABLE } from './error_table.ts';
 import {
@@ -48,6 +49,8 @@ export type Rows = readonly (readonly unknown[])[];
 const CONNECT_TIMEOUT_MS = 3_000;
 const QUERY_TIMEOUT_MS = 5_000;
 const KEEP_ALIVE_DELAY_MS = 5_000;
+/** How long a server may take to close a connection, which a frozen one never does. */
+const CLOSE_TIMEOUT_MS = 2_000;
 
 /**
  * Every statement of a request finds its rows by a key. Without statistics, as in a new database, the planner would choose scans
@@ -68,9 +71,12 @@ const SESSION_SETTINGS: Readonly<Record<string, string>> = {
 /** The function of the server that waits for a synchronous standby, and warns if the wait was canceled. */
 const SYNC_WAIT_ROUTINE = 'SyncRepWaitForLSN';
 
+/** Whether the server accepts writes, as SQL. */
+export const IS_WRITABLE = `current_setting('transaction_read_only') = 'off' AND NOT pg_is_in_recovery()`;
+
 /** Not as start-up parameters, which PgBouncer refuses. Commits are durable even if the database or the role has another default. */
 const HELLO: Query = {
-  text: `SELECT current_setting('transaction_read_only') = 'off' AND NOT pg_is_in_recovery(),
+  text: `SELECT ${IS_WRITABLE},
     CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', false) END,
     ${Object.entries(SESSION_SETTINGS)
       .map(([name, value]) => `set_config('${name}', '${value}', false)`)
@@ -131,14 +137,26 @@ export class Session {
 
   /** Does not wait for the server. */
   end(): void {
-    this.#is_broken = true;
-    this.#client.end().catch(() => undefined);
+    void this.close();
   }
 
-  /** Resolves when the connection is closed. */
+  /** Resolves when the connection is closed, by the server or after `CLOSE_TIMEOUT_MS`. Never rejects. */
   async close(): Promise<void> {
     this.#is_broken = true;
-    await this.#client.end().catch(() => undefined);
+    const { stream } = this.#client.connection;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(() => {
+        stream.destroy();
+        resolve();
+      }, CLOSE_TIMEOUT_MS);
+      this.#client
+        .end()
+        .catch(() => undefined)
+        .finally(() => {
+          clearTimeout(timer);
+          resolve();
+        });
+    });
   }
 }
 
@@ -150,6 +168,7 @@ export class Connection {
   readonly #check: CheckSession;
   #session: Promise<Session> | undefined;
   #has_connected = false;
+  #is_closed = false;
 
   constructor(options: PostgresOptions, check: CheckSession) {
     this.#options = options;
@@ -161,10 +180,11 @@ export class Connection {
     return this.#has_connected;
   }
 
-  /** The open session, or a new one to the primary. Rejects with ConnectError: nothing was sent. */
+  /** The open session, or a new one to the primary. Rejects with ConnectError, or after `close` with VaultError: nothing was sent. */
   async session(): Promise<Session> {
     const current = this.#session;
     const open = await current?.catch(() => undefined);
+    if (this.#is_closed) throw closedError();
     if (open !== undefined && !open.is_broken) return open;
     // Callers that wait at the same time share one attempt.
     if (this.#session === current || this.#session === undefined) this.#session = this.#open();
@@ -172,6 +192,7 @@ export class Connection {
   }
 
   async close(): Promise<void> {
+    this.#is_closed = true;
     const session = await this.#session?.catch(() => undefined);
     await session?.close();
   }
@@ -232,7 +253,10 @@ function mostUseful(errors: readonly unknown[]): unknown {
   return errors.toSorted((a, b) => rank(b) - rank(a))[0];
 }
 
-/** Every setting that `pg` would otherwise take from an environment variable is given, but `PGOPTIONS`, as for psql. */
+/**
+ * Gives the settings that `pg` would otherwise take from environment variables. `PGOPTIONS` is accepted, as by psql.
+ * `PGREPLICATION` cannot be replaced, because older PgBouncers refuse any value: with it, the server refuses the statements.
+ */
 function configOf(options: PostgresOptions, server: PostgresHost) {
   const { database, user, readPassword, connect_timeout_ms } = options;
   const { host, port, tls } = server;
@@ -244,6 +268,8 @@ function configOf(options: PostgresOptions, server: PostgresHost) {
     // The types do not have the `undefined` that the driver accepts for a missing password.
     password: async () => (await readPassword(server)) ?? '',
     ssl: tls ?? false,
+    sslnegotiation: 'postgres',
+    client_encoding: 'UTF8',
     application_name: 'keyhold',
     connectionTimeoutMillis: connect_timeout_ms ?? CONNECT_TIMEOUT_MS,
     query_timeout: QUERY_TIMEOUT_MS,

@@ -97,13 +97,13 @@ export function rolledBackError(): VaultError {
 
 const RETRY_MS = 100;
 
-/** Repeats `act` after failures that may pass, until the deadline by `performance.now()`. */
-export async function retryUntil<Result>(deadline_ms: number, act: () => Promise<Result>): Promise<Result> {
+/** Repeats `act` after failures that may pass, until `isOver`. */
+export async function retryUntil<Result>(isOver: () => boolean, act: () => Promise<Result>): Promise<Result> {
   for (;;) {
     try {
       return await act();
     } catch (error) {
-      if (!isTemporary(error) || performance.now() > deadline_ms) throw toStoreError(error);
+      if (!isTemporary(error) || isOver()) throw toStoreError(error);
       await sleep(RETRY_MS);
     }
   }

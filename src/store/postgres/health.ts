@@ -1,13 +1,18 @@
 /** Checks the stored data, and the settings of the server that durability depends on. */
 import type { StoreHealth } from '../store.ts';
-import type { Query, Session } from './connection.ts';
+import { IS_WRITABLE, type Query, type Session } from './connection.ts';
+import { IS_MOVED } from './transfer/move_state.ts';
 
 const CHECK_TIMEOUT_MS = 10 * 60_000;
 
-/** Reads every row: PostgreSQL verifies the checksum of each page that it reads from the disk. */
+/**
+ * Reads every row: PostgreSQL verifies the checksum of each page that it reads from the disk. A comparison reads the whole of a
+ * long value, which is in pages of its own (TOAST); its length does not.
+ */
 const READ_ALL: Query = {
-  text: `SELECT (SELECT coalesce(sum(octet_length(sealed_meta) + octet_length(sealed_values)), 0) FROM keyhold.record)
-    + (SELECT coalesce(sum(octet_length(sealed)), 0) FROM keyhold.audit_entry)`,
+  text: `SELECT (SELECT count(*) FILTER (WHERE sealed_meta > '') + count(*) FILTER (WHERE sealed_values > '') FROM keyhold.record)
+    + (SELECT count(*) FILTER (WHERE sealed > '') FROM keyhold.audit_entry)
+    + (SELECT count(*) FILTER (WHERE wrapped > '') FROM keyhold.wrapped_key)`,
 };
 /** Chains whose head is not their last entry. */
 const BROKEN_CHAINS: Query = {
@@ -22,6 +27,15 @@ const SIZE: Query = {
 const SETTINGS: Query = {
   text: `SELECT current_setting('fsync'), current_setting('full_page_writes'), current_setting('data_checksums')`,
 };
+
+/** Whether the server accepts writes and contains a vault that was not moved. */
+export async function isServing(session: Session): Promise<boolean> {
+  const text = `SELECT ${IS_WRITABLE}, EXISTS (SELECT 1 FROM keyhold.vault WHERE NOT ${IS_MOVED})`;
+  const [[[is_writable, has_vault] = []] = []] = await session.run([{ name: 'ready', text }]);
+  // The next connection looks for the primary among all hosts.
+  if (is_writable !== true) session.end();
+  return is_writable === true && has_vault === true;
+}
 
 export async function checkStore(session: Session): Promise<StoreHealth> {
   const [, chains, sizes, settings] = await session.run(

@@ -38,6 +38,11 @@ export class ReadBatcher {
     this.#run = run;
   }
 
+  /** Whether a read has not settled. */
+  get is_busy(): boolean {
+    return this.#in_flight > 0 || this.#waiting.size > 0;
+  }
+
   /** The row with this key, as it is after this call. */
   read<Row>(kind: ReadKind<Row>, key: Buffer): Promise<Row | undefined> {
     return new Promise((resolve, reject) => {

@@ -25,9 +25,10 @@ import type {
   WrappedKey,
 } from '../store.ts';
 import { Connection, type PostgresOptions, type Query, type Rows, type Session } from './connection.ts';
-import { BrokenConnectionError, ConnectError, retryUntil, toStoreError } from './errors.ts';
-import { checkStore } from './health.ts';
-import { ReadBatcher, type ReadKind } from './read_batcher.ts';
+import { BrokenConnectionError, ConnectError, toStoreError } from './errors.ts';
+import { checkStore, isServing } from './health.ts';
+import type { ReadKind } from './read_batcher.ts';
+import { Reader } from './reader.ts';
 import { createVault, inTransaction, migrate, readFormat, readHeader } from './schema.ts';
 import {
   ALL_HEADS,
@@ -52,7 +53,7 @@ import {
   usageQuery,
   wrappedKeyQuery,
 } from './statements.ts';
-import { IS_MOVED, readMove, readMoveRow, writeMove } from './transfer/move_state.ts';
+import { readMove, readMoveRow, writeMove } from './transfer/move_state.ts';
 import { openPostgresSnapshot } from './transfer/snapshot.ts';
 import { GroupCommitQueue } from './write/commit_queue.ts';
 import { planFirst } from './write/first_batch.ts';
@@ -71,11 +72,9 @@ export function openPostgres(options: PostgresOptions, onCommit?: OnCommit): Pos
 export class PostgresStore implements Store {
   readonly erasure = 'with_retention';
   readonly #options: PostgresOptions;
-  readonly #outage_timeout_ms: number;
-  readonly #reader: Connection;
+  readonly #reader: Reader;
   readonly #writer: Connection;
   readonly #heads = new KnownHeads();
-  readonly #batcher = new ReadBatcher((queries) => this.#run(queries));
   readonly #cache: RowCache;
   readonly #commits: GroupCommitQueue;
   #reads = 0;
@@ -83,9 +82,9 @@ export class PostgresStore implements Store {
 
   constructor(options: PostgresOptions, onCommit?: OnCommit) {
     this.#options = options;
-    this.#outage_timeout_ms = options.outage_timeout_ms ?? STORE_OUTAGE_TIMEOUT_MS;
+    const outage_timeout_ms = options.outage_timeout_ms ?? STORE_OUTAGE_TIMEOUT_MS;
     const check = (session: Session) => this.#checkHeads(session);
-    this.#reader = new Connection(options, check);
+    this.#reader = new Reader(options, check, outage_timeout_ms);
     this.#writer = new Connection(options, check);
     // Another number each time: a cached row is always compared with the database.
     this.#cache = new RowCache(() => {
@@ -96,7 +95,7 @@ export class PostgresStore implements Store {
       connection: this.#writer,
       cache: this.#cache,
       heads: this.#heads,
-      outage_timeout_ms: this.#outage_timeout_ms,
+      outage_timeout_ms,
       onCommit,
     });
   }
@@ -111,10 +110,14 @@ export class PostgresStore implements Store {
   }
 
   async create(header: StoreHeader, batch: Batch): Promise<boolean> {
+    let attempts = 0;
     return this.#withSession((session) =>
       inTransaction(session, async () => {
+        attempts += 1;
         if ((await readMoveRow(session))?.state === 'receiving') throw incompleteMoveError();
-        if (!(await createVault(session, header))) return false;
+        // An earlier attempt may have been committed although the connection broke.
+        if (!(await createVault(session, header)))
+          return attempts > 1 && (await readHeader(session))?.root_key_id.equals(header.root_key_id) === true;
         const statement = writeStatement(planFirst(header, batch));
         if (statement !== undefined) await session.run([statement]);
         return true;
@@ -146,7 +149,7 @@ export class PostgresStore implements Store {
 
   async get(id: Buffer): Promise<StoredRecord | undefined> {
     this.#assertOpen();
-    return this.#batcher.read(RECORD, id);
+    return this.#reader.read(RECORD, id);
   }
 
   async getMany(ids: readonly Buffer[]): Promise<readonly (StoredRecord | undefined)[]> {
@@ -155,13 +158,13 @@ export class PostgresStore implements Store {
 
   async find(index: Buffer): Promise<StoredMeta | undefined> {
     this.#assertOpen();
-    const row = await this.#batcher.read(BY_INDEX, index);
+    const row = await this.#reader.read(BY_INDEX, index);
     return this.#cache.read(this.#cache.byIndex(index), () => row);
   }
 
   async findById(id: Buffer): Promise<StoredMeta | undefined> {
     this.#assertOpen();
-    const row = await this.#batcher.read(BY_ID, id);
+    const row = await this.#reader.read(BY_ID, id);
     return this.#cache.read(this.#cache.byId(id), () => row);
   }
 
@@ -204,15 +207,11 @@ export class PostgresStore implements Store {
     return toEntries(await this.#rows(entriesQuery(organization, from_position, limit)));
   }
 
-  /** Whether the primary responds and contains the vault. Does not wait for one. */
+  /** Whether the primary responds, accepts writes and contains the vault. Does not wait for one. */
   async isReady(): Promise<boolean> {
     this.#assertOpen();
     try {
-      const session = await this.#reader.session();
-      const rows = await session.run([
-        { name: 'ready', text: `SELECT 1 FROM keyhold.vault WHERE NOT ${IS_MOVED}` },
-      ]);
-      return rows[0]?.length === 1;
+      return await isServing(await this.#reader.session());
     } catch (error) {
       if (error instanceof ConnectError || error instanceof BrokenConnectionError) return false;
       throw toStoreError(error);
@@ -259,22 +258,12 @@ export class PostgresStore implements Store {
 
   async #rows(query: Query): Promise<Rows> {
     this.#assertOpen();
-    return (await this.#run([query]))[0] ?? [];
-  }
-
-  /** Reads may be repeated: they wait until a primary is available. */
-  async #run(queries: readonly Query[]): Promise<readonly Rows[]> {
-    return retryUntil(this.#deadline(this.#reader), async () => (await this.#reader.session()).run(queries));
+    return (await this.#reader.run([query]))[0] ?? [];
   }
 
   async #withSession<Result>(act: (session: Session) => Promise<Result>): Promise<Result> {
     this.#assertOpen();
-    return retryUntil(this.#deadline(this.#reader), async () => act(await this.#reader.session()));
-  }
-
-  /** A database that was never reached is more likely a wrong setting than an outage. */
-  #deadline({ has_connected }: Connection): number {
-    return has_connected ? performance.now() + this.#outage_timeout_ms : Number.NEGATIVE_INFINITY;
+    return this.#reader.withSession(act);
   }
 
   /** Refuses a database that has lost writes which it acknowledged to this process. */

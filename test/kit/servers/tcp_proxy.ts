@@ -7,6 +7,8 @@ export interface TcpProxy {
   holdResponses(): void;
   /** Keeps the bytes of the clients from the server, from now on, until `cut`. */
   holdRequests(): void;
+  /** Calls `listener` with the bytes of the clients before the server gets them. */
+  onRequest(listener: (data: Buffer) => void): void;
   /** Closes all connections and accepts new ones. */
   cut(): void;
   /** Refuses connections while `true`. */
@@ -19,6 +21,7 @@ export async function startTcpProxy(target_port: number): Promise<TcpProxy> {
   let holds_responses = false;
   let holds_requests = false;
   let refuses = false;
+  let onRequest: (data: Buffer) => void = () => undefined;
   const server = createServer((client) => {
     if (refuses) {
       client.destroy();
@@ -36,7 +39,8 @@ export async function startTcpProxy(target_port: number): Promise<TcpProxy> {
       });
     }
     client.on('data', (data) => {
-      if (!holds_requests) upstream.write(data);
+      onRequest(data);
+      if (!holds_requests && !upstream.destroyed) upstream.write(data);
     });
     upstream.on('data', (data) => {
       if (!holds_responses) client.write(data);
@@ -55,6 +59,9 @@ export async function startTcpProxy(target_port: number): Promise<TcpProxy> {
     },
     holdRequests: () => {
       holds_requests = true;
+    },
+    onRequest: (listener) => {
+      onRequest = listener;
     },
     cut,
     refuse: (now) => {
