@@ -77,7 +77,7 @@ async function accepts(home: string, env: NodeJS.ProcessEnv, value: string): Pro
   });
   if (code === 0) return true;
   expect((JSON.parse(stderr) as { error: { reason: string } }).error.reason).toMatch(
-    /^(?:vault_moved|move_incomplete|vault_missing|store_rolled_back)$/,
+    /^(?:vault_moved|move_incomplete|vault_missing)$/,
   );
   return false;
 }

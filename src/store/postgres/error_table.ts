@@ -41,6 +41,11 @@ const NOT_ALLOWED = unavailable(
   'database_denied',
   'The database user lacks a permission that Keyhold needs. Run docs/postgres_roles.sql as the owner of the database, then try again.',
 );
+/** For commands that create or change tables. */
+export const NOT_OWNER: ErrorRow = unavailable(
+  'database_denied',
+  'The database user may not create or change the tables of a vault, so the vault was not moved or restored. Connect as the role that owns the tables, such as keyhold_migrations of docs/postgres_roles.sql, then run the command again.',
+);
 const NO_DATABASE = unavailable(
   'vault_missing',
   'The database that KEYHOLD_STORE names does not exist. Create it, or correct its name.',

@@ -2,7 +2,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VaultError } from '../../contract/errors.ts';
 import { errnoOf } from '../../io/errno.ts';
-import { connectionRow, type ErrorRow, NOT_WRITABLE, stateRow, UNREACHABLE } from './error_table.ts';
+import {
+  connectionRow,
+  type ErrorRow,
+  NOT_OWNER,
+  NOT_WRITABLE,
+  stateRow,
+  UNREACHABLE,
+} from './error_table.ts';
 
 /** The five characters of an error response of the server; `undefined` for any other error. */
 export function sqlStateOf(error: unknown): string | undefined {
@@ -93,6 +100,15 @@ export function rolledBackError(): VaultError {
     'The database is older than what it confirmed to this process: a failover lost writes, or a backup was restored. Nothing is read or written. Make the newest copy the primary; or accept this one with `keyhold audit verify --accept`, then restart Keyhold.',
     { reason: 'store_rolled_back' },
   );
+}
+
+/** The role reads and writes rows only. */
+export function notOwnerError(cause: unknown): VaultError {
+  return vaultError(NOT_OWNER, cause);
+}
+
+export function isPermissionMissing(error: unknown): boolean {
+  return sqlStateOf(error) === '42501';
 }
 
 const RETRY_MS = 100;

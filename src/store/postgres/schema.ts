@@ -104,6 +104,12 @@ const TABLE_COUNT: Query = {
   values: [TABLES],
 };
 
+/** Makes the schema empty. Its owner, who gave the permissions of the roles, may be another role. */
+export const DROP_TABLES: Query = {
+  text: `DROP TABLE IF EXISTS ${['move', 'format', ...TABLES].map((table) => `keyhold.${table}`).join(', ')};
+    DROP SEQUENCE IF EXISTS keyhold.record_seq`,
+};
+
 /** The format of the tables; 0 if there are none. Throws for a newer format, a foreign schema, and an altered one. */
 export async function readFormat(session: Session): Promise<number> {
   const [state] = (await session.run([STATE]))[0] ?? [];

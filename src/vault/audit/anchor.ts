@@ -11,6 +11,7 @@ import { VaultError } from '../../contract/errors.ts';
 import { constantTimeEqual } from '../../crypto/audit_chain.ts';
 import { replaceFile } from '../../io/atomic_file.ts';
 import { errnoOf } from '../../io/errno.ts';
+import { movedError } from '../../store/errors.ts';
 import type { Store, StoredHead } from '../../store/store.ts';
 
 const WRITE_EVERY_MS = 60_000;
@@ -65,7 +66,7 @@ export class AuditAnchor {
   }
 
   /**
-   * Throws CORRUPT if the store is older than the anchor. A database that was restored from a backup, or whose standby lost
+   * Throws CORRUPT if the store is older than the anchor, or UNAVAILABLE if the vault was moved away. A database that was restored from a backup, or whose standby lost
    * writes, must not be written to: what was acknowledged since would be lost for good. An anchor that cannot be read or was
    * changed shows no rollback; the verification reports it.
    */
@@ -77,6 +78,9 @@ export class AuditAnchor {
       return;
     }
     if (chains === 'foreign' || chains === 'changed' || (await this.#isReached(chains))) return;
+    const move = await this.#store.move();
+    // The new store has the later writes.
+    if (move?.is_done === true) throw movedError(move);
     throw new VaultError(
       'CORRUPT',
       'The database is older than the last state that keys/anchor recorded: writes that were confirmed are missing in it. Connect to the newest copy of the database; if you restored this one on purpose, run `keyhold audit verify --accept`.',

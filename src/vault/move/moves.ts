@@ -46,6 +46,13 @@ export interface MoveSummary {
   readonly was_moved: boolean;
 }
 
+export interface CancelSummary {
+  /** A move was begun, and was ended. */
+  readonly was_moving: boolean;
+  /** Why the copy in the new store was not deleted. */
+  readonly copy_failure: string | undefined;
+}
+
 /** Few enough to be copied while writes are refused. */
 const REST_ROWS = 1_000;
 /** Writes that are faster than the copy cannot be caught up with. */
@@ -92,29 +99,41 @@ export class Moves {
     return this.#summary(location, performance.now() - refused_since_ms, kept, false);
   }
 
-  /** Ends a move that is not complete. The present store is the vault again. Returns false if there was none. */
-  async cancel(caller: Caller, { target, location }: MoveDestination): Promise<boolean> {
+  /** Ends a move that is not complete. The present store is the vault again. */
+  async cancel(caller: Caller, { target, location }: MoveDestination): Promise<CancelSummary> {
     await this.#authorize(caller);
     const { store } = this.#parts;
     const id = await this.#transferId(location);
     const begun = await store.move();
     if (begun !== undefined && begun.id !== id) throw movedError(begun);
+    if (begun?.is_done === true && (await this.#isMoved(begun, target))) throw completeError(begun);
     // Also if the other store cannot be reached: it cannot become the vault before the move is done.
     if (begun?.is_done === false) await store.setMove(begun, undefined);
+    try {
+      await this.#discard(id, target, begun);
+    } catch (error) {
+      const has_ended = begun?.is_done === false;
+      if (!has_ended || !(error instanceof VaultError) || error.code !== 'UNAVAILABLE') throw error;
+      return { was_moving: true, copy_failure: error.message };
+    }
+    return { was_moving: begun !== undefined, copy_failure: undefined };
+  }
+
+  /** Deletes the copy. Ends a move that is done, unless the other store is the vault. */
+  async #discard(id: string, target: TransferTarget, begun: VaultMove | undefined): Promise<void> {
     const receiver = await target.receive(id, await this.#header());
     try {
       // While this process receives, no other one makes the other store the vault.
       const existing = await target.openExisting();
       await existing?.close();
       if (begun?.is_done === true) {
-        if (existing !== undefined && existing.move === undefined) throw movedError(begun);
-        await store.setMove(begun, undefined);
+        if (existing !== undefined && existing.move === undefined) throw completeError(begun);
+        await this.#parts.store.setMove(begun, undefined);
       }
     } finally {
       await receiver.close();
       await target.discard();
     }
-    return begun !== undefined;
   }
 
   async #authorize(caller: Caller): Promise<void> {
@@ -243,6 +262,14 @@ export class Moves {
 async function assertContained(present: RowReader | undefined, received: RowReader): Promise<void> {
   if (present === undefined || !(await hasEntries(received, await present.heads())))
     throw targetNotEmptyError();
+}
+
+function completeError({ location }: VaultMove): VaultError {
+  return new VaultError(
+    'CONFLICT',
+    `The move to ${location} is complete, so it cannot be cancelled. Nothing was changed. To go back, set KEYHOLD_STORE to the new store, and move the vault from there.`,
+    { reason: 'vault_moved' },
+  );
 }
 
 function findingsError(count: number): VaultError {

@@ -18,15 +18,18 @@ export async function moveVault(
   assertLocal(context.env, 'move', 'Run it on the machine of the server.');
   const destination = await context.moveDestination(store);
   if (cancel) {
-    const was_moving = await context.withVault('no', (vault) =>
+    const { was_moving, copy_failure } = await context.withVault('no', (vault) =>
       vault.moves.cancel(context.caller(), destination),
     );
-    if (json) return printJson(context, { cancelled: was_moving });
-    return print(context, [
-      was_moving
-        ? 'The move was cancelled. The present store is the vault, and accepts writes again.'
-        : 'No move was running. A partial copy in the new store was deleted.',
-    ]);
+    if (json) return printJson(context, { cancelled: was_moving, copy_failure: copy_failure ?? null });
+    const lines = was_moving
+      ? ['The move was cancelled. The present store is the vault, and accepts writes again.']
+      : ['No move was running. A partial copy in the new store was deleted.'];
+    if (copy_failure !== undefined)
+      lines.push(
+        `The partial copy in the new store was not deleted: ${copy_failure} Then run this command again.`,
+      );
+    return print(context, lines);
   }
   const progress = progressLine(context, 'Moving');
   const moved = await context

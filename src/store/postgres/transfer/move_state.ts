@@ -6,7 +6,7 @@
 import { conflictError, movedError } from '../../errors.ts';
 import { isSameMove, type VaultMove } from '../../move.ts';
 import type { Query, Session } from '../connection.ts';
-import { toStoreError } from '../errors.ts';
+import { isPermissionMissing, notOwnerError, toStoreError } from '../errors.ts';
 import { inTransaction, lockQuery } from '../schema.ts';
 
 /** Part of the error message of the server. */
@@ -80,7 +80,7 @@ export async function writeMove(
   expected: VaultMove | undefined,
   next: VaultMove | undefined,
 ): Promise<void> {
-  await inTransaction(session, async () => {
+  const change = inTransaction(session, async () => {
     await session.run([lockQuery()]);
     const present = await readMove(session);
     if (isSameMove(present, next)) return;
@@ -96,6 +96,9 @@ export async function writeMove(
     }
     const values = [row.state, row.id, row.location];
     await session.run([{ text: 'UPDATE keyhold.move SET state = $1, id = $2, location = $3', values }]);
+  });
+  await change.catch((error: unknown) => {
+    throw isPermissionMissing(error) ? notOwnerError(error) : error;
   });
 }
 

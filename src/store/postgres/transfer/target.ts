@@ -7,8 +7,16 @@ import { incompleteMoveError, receivingError, targetNotEmptyError } from '../../
 import type { Store, StoreHeader, StoreSnapshot } from '../../store.ts';
 import type { FormerVault, Published, StoreReceiver, TransferTarget } from '../../transfer.ts';
 import { Connection, type PostgresOptions, type Session } from '../connection.ts';
-import { toStoreError } from '../errors.ts';
-import { createVault, inTransaction, lockQuery, migrate, readFormat, readHeader } from '../schema.ts';
+import { isPermissionMissing, notOwnerError, toStoreError, withoutDetail } from '../errors.ts';
+import {
+  createVault,
+  DROP_TABLES,
+  inTransaction,
+  lockQuery,
+  migrate,
+  readFormat,
+  readHeader,
+} from '../schema.ts';
 import { PostgresStore } from '../store.ts';
 import { createMoveTable, DROP_MOVE_TABLE, readMoveRow } from './move_state.ts';
 import { PostgresReceiver } from './receiver.ts';
@@ -47,7 +55,7 @@ export class PostgresTarget implements TransferTarget {
       return new PostgresReceiver(connection, session);
     } catch (error) {
       await connection.close();
-      throw toStoreError(error);
+      throw toTransferError(error);
     }
   }
 
@@ -68,7 +76,7 @@ export class PostgresTarget implements TransferTarget {
   async discard(): Promise<void> {
     await this.#locked(async (session) => {
       if ((await readFormat(session)) === 0) return;
-      if ((await readMoveRow(session))?.state === 'receiving') await session.run([DROP_SCHEMA]);
+      if ((await readMoveRow(session))?.state === 'receiving') await session.run([DROP_TABLES]);
     });
   }
 
@@ -81,7 +89,7 @@ export class PostgresTarget implements TransferTarget {
     try {
       return await act(await connection.session());
     } catch (error) {
-      throw toStoreError(error);
+      throw toTransferError(error);
     } finally {
       await connection.close();
     }
@@ -98,7 +106,9 @@ export class PostgresTarget implements TransferTarget {
   }
 }
 
-const DROP_SCHEMA = { text: 'DROP SCHEMA keyhold CASCADE' };
+function toTransferError(error: unknown): Error {
+  return isPermissionMissing(error) ? notOwnerError(error) : toStoreError(error);
+}
 
 async function lock(session: Session): Promise<void> {
   const [rows] = await session.run([TRY_LOCK]);
@@ -110,7 +120,7 @@ async function prepare(session: Session, id: string, header: StoreHeader): Promi
   await session.run([lockQuery()]);
   const row = await readMoveRow(session);
   if (row?.state === 'receiving' && row.id === id) return;
-  if (row?.state === 'receiving') await session.run([DROP_SCHEMA]);
+  if (row?.state === 'receiving') await session.run([DROP_TABLES]);
   else if (row !== undefined) await keepFormer(session);
   if (!(await createVault(session, header))) throw targetNotEmptyError();
   await createMoveTable(session, { state: 'receiving', id, location: '' });
@@ -125,11 +135,21 @@ async function keepFormer(session: Session): Promise<void> {
   for (let number = 1; number <= KEPT_MAX; number++) {
     const name = `keyhold_replaced_${number}`;
     if (taken.has(name)) continue;
-    await session.run([{ text: `ALTER SCHEMA keyhold RENAME TO ${name}` }]);
+    await session.run([{ text: `ALTER SCHEMA keyhold RENAME TO ${name}` }]).catch((error: unknown) => {
+      throw isPermissionMissing(error) ? notRenamedError(name, error) : error;
+    });
     return;
   }
   throw new VaultError(
     'UNAVAILABLE',
     `There are ${KEPT_MAX} former vaults in schemas of the database. Drop the ones that you do not need, then try again.`,
+  );
+}
+
+function notRenamedError(name: string, cause: unknown): VaultError {
+  return new VaultError(
+    'UNAVAILABLE',
+    `The database has a former vault, and the database user may not rename its schema. As the owner of the database, run ALTER SCHEMA keyhold RENAME TO ${name} and docs/postgres_roles.sql. Then run the command again.`,
+    { reason: 'database_denied', cause: withoutDetail(cause) },
   );
 }
