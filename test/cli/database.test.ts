@@ -140,6 +140,22 @@ describe.skipIf(NO_POSTGRESQL)('a vault in a database', () => {
     }
   });
 
+  test('is shared by machines that need the new root key after a rotation, which the command names', async () => {
+    expect((await run(['init'])).code).toBe(0);
+    const key = path.join(home, 'keys', 'root.key');
+    const former = fs.readFileSync(key);
+    const { stdout } = await run(['rotate', 'root']);
+    expect(stdout).toContain('Other machines that use this database need the new root key');
+    const rotated = await keyholdJson(home, ['rotate', 'root'], { env: envOf() });
+    expect(rotated).toMatchObject({ rotated: 'root', source: 'file', not_removed: null });
+    const weak = { KEYHOLD_NEW_KEY: Buffer.alloc(32).toString('base64') };
+    const failure = await failureOf(['rotate', 'root', '--to', 'env:KEYHOLD_NEW_KEY'], weak);
+    expect(failure).toMatchObject({ reason: 'root_key_weak' });
+    expect(failure.message).toContain('nothing was changed');
+    fs.writeFileSync(key, former);
+    expect(await failureOf(['status'])).toMatchObject({ code: 'WRONG_KEY' });
+  });
+
   test('is served with the API key of `keyhold init`; the server creates none', async () => {
     await run(['init']);
     const key_file = path.join(home, 'keys', 'admin.key');

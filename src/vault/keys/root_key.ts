@@ -229,7 +229,7 @@ export async function assertOpens(
   if (constantTimeEqual(opened, root_key)) return;
   throw locked(
     'root_key_invalid',
-    'The source of the root key returned another key than it got, so no vault was created with it. Check the service that KEYHOLD_ROOT_KEY names.',
+    'The source of the root key returned another key than it got, so nothing was changed. Check the service that KEYHOLD_ROOT_KEY names.',
   );
 }
 
@@ -258,7 +258,7 @@ function assertRandom(key: Buffer): void {
   if (new Set(key).size >= DISTINCT_BYTES_MIN) return;
   throw new VaultError(
     'INVALID_INPUT',
-    'The root key is not random, so no vault was created with it. Make one with `openssl rand -base64 32`.',
+    'The root key is not random, so nothing was changed. Make one with `openssl rand -base64 32`.',
     { reason: 'root_key_weak' },
   );
 }
@@ -267,7 +267,7 @@ function assertHardToGuess(passphrase: Secret): void {
   if (!isEasyToGuess(passphrase.reveal())) return;
   throw new VaultError(
     'INVALID_INPUT',
-    `The passphrase is too easy to guess, so no vault was created with it. Choose one with at least ${PASSPHRASE_MIN_CHARACTERS} characters, for example a random one from a password manager.`,
+    `The passphrase is too easy to guess, so nothing was changed. Choose one with at least ${PASSPHRASE_MIN_CHARACTERS} characters, for example a random one from a password manager.`,
     { reason: 'root_key_weak' },
   );
 }

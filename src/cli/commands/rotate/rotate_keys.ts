@@ -5,7 +5,7 @@ import type { Vault } from '../../../vault/vault.ts';
 import { assertLocal } from '../../connect/server_option.ts';
 import type { CliContext } from '../../context.ts';
 import { print, printJson } from '../../terminal/output.ts';
-import { progressOf } from './progress.ts';
+import { countLine } from '../backup/progress.ts';
 
 interface Options {
   readonly org?: string;
@@ -21,7 +21,7 @@ export async function rotateData(
   assertLocal(context.env, 'rotate', RUN_HERE);
   if (all === true && org !== undefined)
     throw new VaultError('INVALID_INPUT', '--all and --org exclude each other. Leave one out.');
-  const progress = progressOf(context, (records) => `Encrypting records again: ${records}`);
+  const progress = countLine(context, 'Encrypting records again');
   const reports: (DataRotationReport & { organization: string })[] = [];
   try {
     await context.withVault('no', async (vault) => {

@@ -6,8 +6,8 @@ import { assertLocal } from '../../connect/server_option.ts';
 import type { CliContext } from '../../context.ts';
 import { print, printJson } from '../../terminal/output.ts';
 import { readValue, type ValueOptions, willPrompt } from '../../terminal/read_value.ts';
+import { countLine } from '../backup/progress.ts';
 import { promptNewPassphrase } from '../init.ts';
-import { progressOf } from './progress.ts';
 
 interface RootOptions {
   readonly to?: string;
@@ -17,17 +17,24 @@ interface RootOptions {
 const RUN_HERE = 'Run the command on the machine of the vault.';
 const OTHERS =
   'Other processes that have the vault open go on. Give them the new key before they are started again.';
+const OTHER_MACHINES =
+  'Other machines that use this database need the new root key: copy it to each of them before Keyhold is started there again.';
 
 export async function rotateRoot(context: CliContext, { to, json }: RootOptions): Promise<void> {
   assertLocal(context.env, 'rotate', RUN_HERE);
   const source = to === undefined ? undefined : await newSource(context, to, {});
   const report = await rotate(context, source);
-  const { kind } = source ?? context.settings().root_key;
-  if (json === true) return printJson(context, { rotated: 'root', source: kind, keys: report.keys });
+  const { root_key, store } = context.settings();
+  const { kind } = source ?? root_key;
+  const { keys, not_removed = null } = report;
+  if (json === true) return printJson(context, { rotated: 'root', source: kind, keys, not_removed });
+  const is_shared = store.kind !== 'sqlite' && (kind === 'file' || kind === 'keychain');
   await print(context, [
     `The root key was replaced, and ${countKeys(report)} wrapped again.`,
     ...(to === undefined
-      ? []
+      ? is_shared
+        ? [OTHER_MACHINES]
+        : []
       : [`Set KEYHOLD_ROOT_KEY=${to} now: the vault opens with the new key only.`, OTHERS]),
     ...adviceOf(report),
   ]);
@@ -44,7 +51,12 @@ export async function changePassphrase(
     throw new VaultError('INVALID_INPUT', message);
   }
   const report = await rotate(context, await newSource(context, 'passphrase', options));
-  if (json === true) return printJson(context, { rotated: 'passphrase', keys: report.keys });
+  if (json === true)
+    return printJson(context, {
+      rotated: 'passphrase',
+      keys: report.keys,
+      not_removed: report.not_removed ?? null,
+    });
   await print(context, [
     `The passphrase was changed, and ${countKeys(report)} wrapped again.`,
     'If KEYHOLD_PASSPHRASE has the former one, set it to the new one.',
@@ -54,7 +66,7 @@ export async function changePassphrase(
 }
 
 async function rotate(context: CliContext, source: RootKeySource | undefined): Promise<RootRotationReport> {
-  const progress = progressOf(context, (keys) => `Wrapping the keys: ${keys}`);
+  const progress = countLine(context, 'Wrapping the keys');
   try {
     return await context.withVault('no', (vault) =>
       vault.rotations.rotateRoot(context.caller(), source, progress.show),
