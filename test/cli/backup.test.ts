@@ -95,6 +95,10 @@ describe('a backup', () => {
     expect(await keyhold(home, ['backup', '--passphrase', file], short)).toMatchObject({ code: 2 });
     const repeated = { env: { KEYHOLD_BACKUP_PASSPHRASE: 'aaaaaaaaaaaa' } };
     expect(await keyhold(home, ['backup', '--passphrase', file], repeated)).toMatchObject({ code: 2 });
+    const reference = { env: { KEYHOLD_BACKUP_PASSPHRASE: '$' + '{BACKUP_PASS}' } };
+    const unreplaced = await keyhold(home, ['backup', '--passphrase', file], reference);
+    expect(unreplaced).toMatchObject({ code: 2, stderr: expect.stringContaining('did not replace') });
+    expect(fs.existsSync(file)).toBe(false);
     expect(await keyhold(home, ['backup', '--passphrase', file])).toMatchObject({ code: 10 });
     const differs = {
       terminal: true,

@@ -4,7 +4,8 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { progressLine } from '../../src/cli/commands/backup/progress.ts';
+import { BackupFile } from '../../src/cli/commands/backup/backup_file.ts';
+import { countLine, progressLine } from '../../src/cli/commands/backup/progress.ts';
 import { PROGRAM } from '../kit/child/built_program.ts';
 import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/child/cli.ts';
 import { NO_DISKS, smallDisk, snapshot } from '../kit/file_system.ts';
@@ -158,6 +159,30 @@ test('a backup passes through pipes, byte by byte as it is', async () => {
   const refused = await keyhold(home, ['backup', '-'], { terminal: true });
   expect(refused).toMatchObject({ code: 2, stdout: '' });
   expect(await keyhold(home, ['backup', '-', '--json'])).toMatchObject({ code: 2, stdout: '' });
+});
+
+test('a backup to the path of another one that is made at the same time fails with CONFLICT, and the file is the other one', async () => {
+  const [first, second] = [new BackupFile(file, false), new BackupFile(file, false)];
+  await first.write(Buffer.from('first'));
+  await second.write(Buffer.from('second'));
+  await first.finish();
+  await expect(second.finish()).rejects.toMatchObject({ code: 'CONFLICT' });
+  first.close();
+  second.close();
+  expect(fs.readFileSync(file, 'utf8')).toBe('first');
+  expect(fs.readdirSync(join(file, '..'))).toEqual(['vault.backup']);
+});
+
+test('work whose total is unknown shows its count on a terminal, and nothing elsewhere', () => {
+  const run = (is_terminal: boolean) => {
+    const stderr = Object.assign(new PassThrough(), { isTTY: is_terminal });
+    const progress = countLine({ stderr: stderr as unknown as NodeJS.WriteStream }, 'Wrapping the keys');
+    for (const done of [100, 100, 200]) progress.show(done);
+    progress.clear();
+    return String(stderr.read() ?? '');
+  };
+  expect(run(false)).toBe('');
+  expect(run(true)).toBe('\r\u001b[KWrapping the keys: 100\r\u001b[KWrapping the keys: 200\r\u001b[K');
 });
 
 test('long work shows its progress on a terminal, removes the line at the end, and writes none to a file', () => {

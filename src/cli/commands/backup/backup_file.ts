@@ -48,6 +48,7 @@ export class BackupFile {
       syncFolder(dirname(this.#path));
       removeTempFiles(this.#path);
     } catch (cause) {
+      if (errnoOf(cause) === 'ENOENT' && fs.existsSync(this.#path)) throw overtakenError(cause);
       throw toFileError(cause);
     }
   }
@@ -83,6 +84,15 @@ export function writeTo(stream: NodeJS.WritableStream): (bytes: Buffer) => Promi
     new Promise((resolve, reject) => {
       stream.write(bytes, (error) => (error ? reject(toFileError(error)) : resolve()));
     });
+}
+
+/** The other backup took the partial file for one of a killed run. */
+function overtakenError(cause: unknown): VaultError {
+  return new VaultError(
+    'CONFLICT',
+    'Another process made a backup at the same path at the same time, and the file is that one. To make another backup, name another file.',
+    { cause },
+  );
 }
 
 function notAFile(): VaultError {

@@ -1,6 +1,7 @@
 /** The passphrase of a backup: from KEYHOLD_BACKUP_PASSPHRASE, or from a hidden prompt. Never from an argument. */
 import { VaultError } from '../../../contract/errors.ts';
 import { Secret } from '../../../contract/secret.ts';
+import { assertNoReference } from '../../../settings/environment.ts';
 import type { CliContext } from '../../context.ts';
 
 /** Prompts twice. */
@@ -24,5 +25,7 @@ export function promptBackupPassphrase(context: CliContext): () => Promise<Secre
 
 function fromEnvironment({ env }: CliContext): Secret | undefined {
   const { KEYHOLD_BACKUP_PASSPHRASE: text = '' } = env;
-  return text.trim() === '' ? undefined : new Secret(text);
+  if (text.trim() === '') return undefined;
+  assertNoReference('KEYHOLD_BACKUP_PASSPHRASE', text);
+  return new Secret(text);
 }
