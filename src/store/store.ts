@@ -265,8 +265,8 @@ export interface Store {
   usage(scope: Buffer): Promise<ScopeUsage>;
   /** Resolves once all of the batch is durable. Rejects with CONFLICT if a revision is not the expected one. */
   commit(batch: Batch): Promise<void>;
-  /** Loads rows, plans and commits in one transaction. Resolves and rejects as `commit` does. */
-  change<Result>(reads: readonly RowRead[], plan: Plan<Result>): Promise<Result>;
+  /** As `commit`, with a plan on rows that the transaction loads. `organization`: the plan appends to its chain, which may be locked first. */
+  change<Result>(reads: readonly RowRead[], plan: Plan<Result>, organization?: Buffer): Promise<Result>;
   /** The last entry of every chain. */
   auditHeads(): Promise<readonly StoredHead[]>;
   auditHead(organization: Buffer): Promise<ChainHead | undefined>;

@@ -196,16 +196,6 @@ export function scopesQuery(scopes: readonly Buffer[]): Query {
   };
 }
 
-/** In the order of the organizations, so that two nodes never wait for each other. */
-export function lockHeadsQuery(organizations: readonly Buffer[]): Query {
-  return {
-    name: 'lock_heads',
-    text: `SELECT 1 FROM keyhold.audit_chain WHERE organization = ANY($1::bytea[])
-      ORDER BY organization FOR UPDATE`,
-    values: [byteaArray(organizations.toSorted(Buffer.compare))],
-  };
-}
-
 /** An organization's chain, and the entry at the position that it had when this process wrote to it last. */
 export interface AcknowledgedHead {
   readonly position: number;
@@ -233,6 +223,8 @@ export interface LoadedHead {
   readonly organization: Buffer;
   /** `undefined`: the chain is empty. */
   readonly head: ChainHead | undefined;
+  /** Whether the chain has a row of its own: it is missing before the first entry. */
+  readonly has_row: boolean;
   /** The link at the acknowledged position. */
   readonly acknowledged_link: Buffer | undefined;
 }
@@ -254,7 +246,8 @@ export function toLoadedHeads(rows: Rows): LoadedHead[] {
         Buffer | null,
       ];
     const acknowledged_link = acknowledged ?? undefined;
-    if (position === null && last === null) return { organization, head: undefined, acknowledged_link };
+    const has_row = position !== null;
+    if (!has_row && last === null) return { organization, head: undefined, has_row, acknowledged_link };
     const is_row_of_entry = position === last && entry_link !== null && link?.equals(entry_link) === true;
     const head = {
       position: last ?? 0,
@@ -264,7 +257,7 @@ export function toLoadedHeads(rows: Rows): LoadedHead[] {
       head_mac: is_row_of_entry && mac !== null ? mac : NO_MAC,
       previous_link: previous ?? undefined,
     };
-    return { organization, head, acknowledged_link };
+    return { organization, head, has_row, acknowledged_link };
   });
 }
 

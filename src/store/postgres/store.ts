@@ -180,12 +180,16 @@ export class PostgresStore implements Store {
   }
 
   async commit(batch: Batch): Promise<void> {
-    return this.change([], () => ({ batch, result: undefined }));
+    return this.change([], () => ({ batch, result: undefined }), batch.audit[0]?.organization);
   }
 
-  async change<Result>(reads: readonly RowRead[], plan: Plan<Result>): Promise<Result> {
+  async change<Result>(
+    reads: readonly RowRead[],
+    plan: Plan<Result>,
+    organization?: Buffer,
+  ): Promise<Result> {
     this.#assertOpen();
-    return this.#commits.change(reads, plan);
+    return this.#commits.change(reads, plan, organization);
   }
 
   async auditHead(organization: Buffer): Promise<ChainHead | undefined> {

@@ -170,7 +170,7 @@ export class CredentialWriter {
     };
     let written: Written;
     try {
-      written = await store.change(reads, plan);
+      written = await store.change(reads, plan, keyring.id);
     } catch (error) {
       reservation?.release();
       throw error;

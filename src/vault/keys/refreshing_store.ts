@@ -91,10 +91,14 @@ export class RefreshingStore implements Store {
   }
 
   commit(batch: Batch): Promise<void> {
-    return this.change([], () => ({ batch, result: undefined }));
+    return this.change([], () => ({ batch, result: undefined }), batch.audit[0]?.organization);
   }
 
-  async change<Result>(reads: readonly RowRead[], plan: Plan<Result>): Promise<Result> {
+  async change<Result>(
+    reads: readonly RowRead[],
+    plan: Plan<Result>,
+    organization?: Buffer,
+  ): Promise<Result> {
     for (let attempt = 1; ; attempt++) {
       // A row or a head whose version does not exist was tampered with: the plan then fails to decrypt it.
       const has_all = attempt === ATTEMPTS_MAX;
@@ -105,7 +109,7 @@ export class RefreshingStore implements Store {
         return { batch: { ...batch, writes: batch.writes.map((write) => this.#resealed(write)) }, result };
       };
       try {
-        return await this.#store.change(reads, planOnKnown);
+        return await this.#store.change(reads, planOnKnown, organization);
       } catch (error) {
         if (!(error instanceof VaultError) || error.reason !== 'key_rotated') throw error;
         if (has_all) throw tamperedError();

@@ -212,7 +212,7 @@ export class Uses {
         result: { row: { ...loaded.row, sealed_values: loaded.sealed_values }, use },
       };
     };
-    return store.change(reads, plan);
+    return store.change(reads, plan, keyring.id);
   }
 }
 

@@ -9,8 +9,11 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { VaultError } from '../../../contract/errors.ts';
-import { PENDING_COMMITS_MAX, STORE_BUSY_TIMEOUT_MS } from '../../../contract/limits.ts';
-import { BoundedMap } from '../../../io/bounded_map.ts';
+import {
+  COMMITS_PER_TRANSACTION_MAX,
+  PENDING_COMMITS_MAX,
+  STORE_BUSY_TIMEOUT_MS,
+} from '../../../contract/limits.ts';
 import { inSpan } from '../../../io/tracing/span.ts';
 import { brokenLogError, conflictError, tooManyWritesError } from '../../errors.ts';
 import type { RowCache } from '../../row_cache.ts';
@@ -27,13 +30,14 @@ import {
 } from '../errors.ts';
 import { keyOf } from '../statements.ts';
 import { isMovedFailure, movedFailure } from '../transfer/move_state.ts';
-import { hasOtherKeys, isConflict, isHeadChange, isLockTimeout, isTakenPosition } from './failures.ts';
+import { Contention } from './contention.ts';
+import { hasOtherKeys, isConflict, isLockTimeout, isTakenPosition } from './failures.ts';
 import { Group } from './group.ts';
 import { loadGroup } from './group_loader.ts';
-import { Needs } from './group_state.ts';
+import { type Loaded, Needs } from './group_state.ts';
 import type { KnownHeads } from './known_heads.ts';
 import { BEGIN, COMMIT, ROLLBACK, wasCommitted } from './outcome.ts';
-import { type PendingChange, PendingChanges } from './pending_changes.ts';
+import { changesKeys, organizationsOf, type PendingChange, PendingChanges } from './pending_changes.ts';
 import { hasWrites, writeStatement } from './write_statement.ts';
 
 export interface GroupCommitQueueOptions {
@@ -49,10 +53,7 @@ export interface GroupCommitQueueOptions {
 const PLANNING_MS = 10;
 const WRITE_TIMEOUT_MS = 10_000;
 const RETRY_MS = 100;
-/** How long the heads of an organization are locked first after another node has written to it. */
-const CONTENDED_MS = 1_000;
-const CONTENDED_MAX = 10_000;
-/** Of a single change whose rows change between two attempts. */
+/** Of changes whose rows change between two attempts. */
 const ATTEMPTS_MAX = 20;
 /** A plan names what it needs in one pass, unless its rows change: then the next one. */
 const PASSES_MAX = 10;
@@ -65,22 +66,23 @@ const COMMIT_SPAN = {
 export class GroupCommitQueue {
   readonly #options: GroupCommitQueueOptions;
   readonly #pending = new PendingChanges();
-  /** By organization: until when another node is expected to write to it, by `performance.now()`. */
-  readonly #contended = new BoundedMap<string, number>(CONTENDED_MAX);
+  readonly #contention = new Contention();
+  /** How many changes of a group were planned within the time limit: more are not loaded and not locked. */
+  #planned_max = COMMITS_PER_TRANSACTION_MAX;
   #flushing: Promise<void> | undefined;
 
   constructor(options: GroupCommitQueueOptions) {
     this.#options = options;
   }
 
-  change<Result>(reads: readonly RowRead[], plan: Plan<Result>): Promise<Result> {
+  change<Result>(reads: readonly RowRead[], plan: Plan<Result>, organization?: Buffer): Promise<Result> {
     if (this.#pending.length >= PENDING_COMMITS_MAX) {
       return Promise.reject(tooManyWritesError());
     }
-    return inSpan('commit', COMMIT_SPAN, () => this.#add(reads, plan));
+    return inSpan('commit', COMMIT_SPAN, () => this.#add(reads, plan, organization));
   }
 
-  #add<Result>(reads: readonly RowRead[], plan: Plan<Result>): Promise<Result> {
+  #add<Result>(reads: readonly RowRead[], plan: Plan<Result>, organization?: Buffer): Promise<Result> {
     return new Promise((resolve, reject) => {
       let planned: ChangePlan<Result> | undefined;
       this.#pending.add({
@@ -90,6 +92,7 @@ export class GroupCommitQueue {
           return planned.batch;
         },
         batch: () => planned?.batch,
+        organization,
         resolve: () => resolve((planned as ChangePlan<Result>).result),
         reject,
         since_ms: performance.now(),
@@ -126,7 +129,7 @@ export class GroupCommitQueue {
       if (!may_pass) return reject(changes, toStoreError(error));
       return this.#writeLater(changes, outage_timeout_ms, toStoreError(error));
     }
-    const is_locked = changes.some((change) => this.#isContended(change));
+    const is_locked = this.#contention.hasAny(organizationsOf(changes));
     await this.#attempt(session, changes, { is_locked, number: 1 });
   }
 
@@ -139,7 +142,8 @@ export class GroupCommitQueue {
         if (attempt.is_locked) await session.run([ROLLBACK]);
         return this.#pending.restore(changes, true);
       }
-      if (group.needs.needs_lock)
+      const is_contended = this.#contention.hasAny(group.heads.map(({ organization }) => organization));
+      if (group.needs.needs_lock || (is_contended && !attempt.is_locked))
         return await this.#attempt(session, changes, { ...attempt, is_locked: true });
       const statement = writeStatement(group);
       if (statement !== undefined) {
@@ -162,7 +166,10 @@ export class GroupCommitQueue {
     this.#finish(group, changes);
   }
 
-  /** Plans as many of the changes as fit into the time limit, until everything that they depend on is loaded. */
+  /**
+   * Plans as many of the changes as fit into the time limit, until everything that they depend on is loaded. A locked plan
+   * leaves out those of organizations that another node has locked, so that two nodes never wait for each other.
+   */
   async #plan(
     session: Session,
     changes: readonly PendingChange[],
@@ -170,14 +177,16 @@ export class GroupCommitQueue {
   ): Promise<Group> {
     const { heads, cache } = this.#options;
     const needs = new Needs();
-    needs.vault = is_locked && changes.some(changesKeys);
-    for (const organization of organizationsOf(changes))
+    let planned = changes.slice(0, this.#planned_max);
+    needs.vault = is_locked && planned.some(changesKeys);
+    for (const organization of organizationsOf(planned))
       if (is_locked || heads.current(organization) === undefined)
         needs.organizations.set(keyOf(organization), organization);
-    let planned = changes;
     for (let pass = 1; ; pass++) {
       const begin = is_locked && pass === 1 ? [BEGIN] : [];
       const loaded = await loadGroup(session, { changes: planned, needs, heads, is_locked, begin });
+      for (const organization of loaded.contended) this.#contention.add(organization);
+      planned = planned.filter((change) => isFree(change, loaded));
       const group = new Group({
         loaded,
         is_locked,
@@ -193,6 +202,9 @@ export class GroupCommitQueue {
         group.run(change);
         count += 1;
       }
+      if (count < planned.length) this.#planned_max = count;
+      else if (count === this.#planned_max)
+        this.#planned_max = Math.min(2 * count, COMMITS_PER_TRANSACTION_MAX);
       planned = planned.slice(0, count);
       const { is_empty, needs_lock, needs_isolation } = group.needs;
       if (is_empty || needs_lock || needs_isolation) return group;
@@ -203,7 +215,9 @@ export class GroupCommitQueue {
 
   #finish(group: Group, changes: readonly PendingChange[]): void {
     const { heads, cache, onCommit } = this.#options;
-    this.#pending.restore(changes.slice(group.done.length + group.failed.length), false);
+    const settled = new Set([...group.done, ...group.failed.map(([change]) => change)]);
+    const others = changes.filter((change) => !settled.has(change));
+    this.#pending.restore(others, false);
     for (const { organization, after } of group.heads) heads.remember(organization, after);
     for (const change of group.done) cache.apply(change.batch() as Batch);
     for (const change of group.done) change.resolve();
@@ -223,17 +237,18 @@ export class GroupCommitQueue {
       return this.#writeLater(changes, this.#options.outage_timeout_ms, toStoreError(error));
     if (isLockTimeout(error)) return this.#writeLater(changes, STORE_BUSY_TIMEOUT_MS, toStoreError(error));
     const is_conflict = isRetryable(error) || isConflict(error);
-    if (is_conflict && !attempt.is_locked) {
-      if (isHeadChange(error)) this.#markContended(changes);
+    if (is_conflict && !attempt.is_locked)
       return this.#attempt(session, changes, { is_locked: true, number: 1 });
-    }
-    if (changes.length > 1) return this.#pending.restore(changes, true);
+    const again = { is_locked: true, number: attempt.number + 1 };
+    const may_repeat = is_conflict && attempt.number < ATTEMPTS_MAX;
+    if (changes.length > 1 && !(may_repeat && isRetryable(error)))
+      return this.#pending.restore(changes, true);
     if (isTakenPosition(error)) return reject(changes, brokenLogError(withoutDetail(error)));
     if (hasOtherKeys(error)) return reject(changes, conflictError(withoutDetail(error)));
     if (!is_conflict) return reject(changes, toStoreError(error));
-    if (attempt.number >= ATTEMPTS_MAX) return reject(changes, conflictError(withoutDetail(error)));
+    if (!may_repeat) return reject(changes, conflictError(withoutDetail(error)));
     await sleep(Math.random() * attempt.number);
-    return this.#attempt(session, changes, { is_locked: true, number: attempt.number + 1 });
+    return this.#attempt(session, changes, again);
   }
 
   /** Nothing was written. Rejects the changes that have waited for the time limit. */
@@ -263,18 +278,6 @@ export class GroupCommitQueue {
       }
     }
   }
-
-  #isContended(change: PendingChange): boolean {
-    const now = performance.now();
-    return (change.batch()?.audit ?? []).some(
-      ({ organization }) => (this.#contended.get(keyOf(organization)) ?? 0) > now,
-    );
-  }
-
-  #markContended(changes: readonly PendingChange[]): void {
-    const until_ms = performance.now() + CONTENDED_MS;
-    for (const organization of organizationsOf(changes)) this.#contended.set(keyOf(organization), until_ms);
-  }
 }
 
 interface Attempt {
@@ -282,17 +285,11 @@ interface Attempt {
   readonly number: number;
 }
 
+/** Whether the heads that the change appends to are locked, or exist in no transaction but this one. */
+function isFree(change: PendingChange, { busy }: Loaded): boolean {
+  return busy.size === 0 || !organizationsOf([change]).some((organization) => busy.has(keyOf(organization)));
+}
+
 function reject(changes: readonly PendingChange[], error: unknown): void {
   for (const change of changes) change.reject(error);
-}
-
-/** The organizations that the last plans of these changes append to. */
-function organizationsOf(changes: readonly PendingChange[]): Buffer[] {
-  return changes.flatMap((change) => change.batch()?.audit.map(({ organization }) => organization) ?? []);
-}
-
-/** Whether the last plan of a change adds or replaces wrapped keys. */
-function changesKeys(change: PendingChange): boolean {
-  const batch = change.batch();
-  return batch?.keys !== undefined || batch?.root_key !== undefined;
 }

@@ -1,6 +1,6 @@
 /** Why the server refused a group, from the error of its statement. */
 import { sqlStateOf } from '../errors.ts';
-import { HEAD_CHANGED, KEYS_CHANGED } from './write_statement.ts';
+import { KEYS_CHANGED } from './write_statement.ts';
 
 /** lock_not_available: another node has kept a head locked. */
 export function isLockTimeout(error: unknown): boolean {
@@ -15,13 +15,6 @@ export function hasOtherKeys(error: unknown): boolean {
 /** A condition of the statement, or a unique value that exists. */
 export function isConflict(error: unknown): boolean {
   return /^(?:22P02|23505)$/.test(sqlStateOf(error) ?? '');
-}
-
-export function isHeadChange(error: unknown): boolean {
-  return (
-    error instanceof Error &&
-    (error.message.includes(HEAD_CHANGED) || constraintOf(error) === 'audit_chain_pkey')
-  );
 }
 
 /** The next position of a chain has an entry although its head does not. */

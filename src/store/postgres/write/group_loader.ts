@@ -1,5 +1,6 @@
 /** Loads the rows and chain heads that a group of changes depends on, in one round trip, and locks the heads if required. */
 import type { RowRead } from '../../store.ts';
+import { byteaArray } from '../arrays.ts';
 import type { Query, Rows, Session } from '../connection.ts';
 import {
   existingKeysQuery,
@@ -7,7 +8,6 @@ import {
   keyOf,
   LOCK_VAULT,
   loadQuery,
-  lockHeadsQuery,
   scopesQuery,
   toLoadedHeads,
   toOwnedRows,
@@ -15,7 +15,7 @@ import {
 } from '../statements.ts';
 import { type Loaded, type Needs, nothingLoaded } from './group_state.ts';
 import type { KnownHeads } from './known_heads.ts';
-import type { PendingChange } from './pending_changes.ts';
+import { organizationsOf, type PendingChange } from './pending_changes.ts';
 
 export interface LoadOptions {
   readonly changes: readonly PendingChange[];
@@ -57,7 +57,7 @@ function vaultSteps({ needs }: LoadOptions): Step[] {
   ];
 }
 
-function headSteps({ needs, heads, is_locked }: LoadOptions): Step[] {
+function headSteps({ changes, needs, heads, is_locked, begin }: LoadOptions): Step[] {
   const organizations = [...needs.organizations.values()];
   if (organizations.length === 0) return [];
   const positions = new Map(
@@ -67,13 +67,40 @@ function headSteps({ needs, heads, is_locked }: LoadOptions): Step[] {
     query: headsQuery(organizations, [...positions.values()]),
     take: (rows, loaded) => {
       for (const found of toLoadedHeads(rows)) {
-        heads.assertContains(found, positions.get(keyOf(found.organization)) ?? 0);
-        loaded.heads.set(keyOf(found.organization), found.head);
+        const key = keyOf(found.organization);
+        const acknowledged = positions.get(key) ?? 0;
+        heads.assertContains(found, acknowledged);
+        const is_busy = is_locked && found.has_row && !locked.has(key);
+        if (is_busy) loaded.busy.add(key);
+        else loaded.heads.set(key, found.head);
+        const is_behind = acknowledged > 0 && found.head?.position !== acknowledged;
+        if (is_busy || (is_locked && is_behind)) loaded.contended.push(found.organization);
       }
     },
   };
-  // The head is read by a statement after the lock: it sees the commits that the lock has waited for.
-  return is_locked ? [{ query: lockHeadsQuery(organizations), take: () => undefined }, load] : [load];
+  if (!is_locked) return [load];
+  const locked = new Set<string>();
+  const take = (rows: Rows) => {
+    for (const [organization] of rows as readonly (readonly [Buffer])[]) locked.add(keyOf(organization));
+  };
+  const lock = (some: readonly Buffer[], waits: boolean) =>
+    some.length === 0 ? [] : [{ query: lockHeadsQuery(some, waits), take }];
+  const first = begin.length > 0 ? organizationsOf(changes.slice(0, 1)) : [];
+  // The heads are read by a statement after the locks: it sees the commits that they have waited for.
+  return [...lock(first, true), ...lock(organizations, false), load];
+}
+
+/**
+ * Locks heads, and returns the organizations. Waits only in the order of the organizations, and only while the transaction has
+ * locked no other head, so that two nodes never wait for each other; else it leaves out heads that are locked.
+ */
+function lockHeadsQuery(organizations: readonly Buffer[], waits: boolean): Query {
+  return {
+    name: waits ? 'lock_heads' : 'lock_free_heads',
+    text: `SELECT organization FROM keyhold.audit_chain WHERE organization = ANY($1::bytea[])
+      ORDER BY organization FOR UPDATE ${waits ? '' : 'SKIP LOCKED'}`,
+    values: [byteaArray(organizations.toSorted(Buffer.compare))],
+  };
 }
 
 function rowSteps({ changes, needs }: LoadOptions): Step[] {

@@ -12,6 +12,10 @@ export interface Loaded {
   /** Whether a wrapped key exists. */
   readonly keys: Map<string, boolean>;
   readonly heads: Map<string, ChainHead | undefined>;
+  /** Organizations whose head another transaction has locked. */
+  readonly busy: Set<string>;
+  /** Organizations that another node writes to as well. */
+  readonly contended: Buffer[];
   /** The id of the root key, and the highest version of a wrapped key. */
   vault: { readonly root_key_id: Buffer; readonly newest_version: number } | undefined;
 }
@@ -23,6 +27,8 @@ export function nothingLoaded(): Loaded {
     scopes: new Map(),
     keys: new Map(),
     heads: new Map(),
+    busy: new Set(),
+    contended: [],
     vault: undefined,
   };
 }

@@ -8,6 +8,8 @@ export interface PendingChange {
   readonly plan: (rows: readonly (LoadedRow | undefined)[]) => Batch;
   /** The batch of the last plan; `undefined` before the first. */
   readonly batch: () => Batch | undefined;
+  /** Given by the caller: an organization that the batch appends to. */
+  readonly organization?: Buffer | undefined;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
   /** When the caller made the change, by `performance.now()`. */
@@ -49,4 +51,18 @@ export class PendingChanges {
     this.#isolated = Math.max(0, this.#isolated - expired.length);
     for (const change of expired) change.reject(error);
   }
+}
+
+/** The organizations that these changes append to, as far as they are known before a plan. */
+export function organizationsOf(changes: readonly PendingChange[]): Buffer[] {
+  return changes.flatMap((change) => {
+    const planned = change.batch()?.audit.map(({ organization }) => organization);
+    return planned ?? (change.organization === undefined ? [] : [change.organization]);
+  });
+}
+
+/** Whether the last plan of a change adds or replaces wrapped keys. */
+export function changesKeys(change: PendingChange): boolean {
+  const batch = change.batch();
+  return batch?.keys !== undefined || batch?.root_key !== undefined;
 }

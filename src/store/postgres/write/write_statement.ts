@@ -14,7 +14,7 @@ import type { GroupHead, GroupRecord } from './group_state.ts';
 import { StatementBuilder } from './statement_builder.ts';
 
 /** Part of the error message of a failed cast if another node has appended to a chain. */
-export const HEAD_CHANGED = 'keyhold_head_changed';
+const HEAD_CHANGED = 'keyhold_head_changed';
 /** The same for a record. */
 const RECORD_CHANGED = 'keyhold_record_changed';
 /** The same for the wrapped keys, which the root key change does not match. */
@@ -54,12 +54,12 @@ class GroupStatement extends StatementBuilder {
     const first = heads.filter(({ before }) => before === undefined);
     if (known.length > 0) {
       const organizations = this.bytea(known.map(({ organization }) => organization));
-      // In one order, so that two nodes never wait for each other.
+      // A head that another node has locked will have changed: the statement fails without waiting for it.
       if (known.length > 1)
         this.add(
           'l',
           `locked AS MATERIALIZED (SELECT 1 FROM keyhold.audit_chain WHERE organization = ANY(${organizations})
-            ORDER BY organization FOR UPDATE)`,
+            ORDER BY organization FOR UPDATE SKIP LOCKED)`,
         );
       const was = `${this.int8(known.map(({ before }) => before.position))}, ${this.bytea(known.map(({ before }) => before.link))}, ${this.bytea(known.map(({ before }) => before.head_mac))}`;
       this.add(
@@ -71,7 +71,7 @@ class GroupStatement extends StatementBuilder {
             AND c.head_mac = u.was_mac
             AND EXISTS (SELECT 1 FROM keyhold.audit_entry e WHERE e.organization = u.organization
               AND e.position = u.was_position AND e.link = u.was_link)
-            ${known.length > 1 ? 'AND (SELECT count(*) FROM locked) >= 0' : ''} RETURNING 1)`,
+            ${known.length > 1 ? `AND (SELECT count(*) FROM locked) = cardinality(${organizations})` : ''} RETURNING 1)`,
       );
       this.expect('head', organizations, HEAD_CHANGED);
     }
