@@ -62,6 +62,8 @@ export interface FormerVault {
    * `undefined` if it cannot be read.
    */
   mayReplace(present: RowReader | undefined, received: RowReader): Promise<void>;
+  /** Called last before the received vault can be opened, once nothing refuses it. An exception leaves the present vault. */
+  beforePublish?(): void;
 }
 
 export interface Published {

@@ -6,6 +6,7 @@ import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { AuditPage } from '../../src/contract/audit.ts';
 import { findCanary, findCanaryInFiles, newCanary } from '../kit/canary.ts';
 import { keyhold, keyholdJson, keyholdOk, newHome, removeHome } from '../kit/child/cli.ts';
+import { openTestDatabase, test_engine } from '../kit/vault/database.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 
 const canary = newCanary();
@@ -139,6 +140,21 @@ describe('a backup', () => {
   });
 });
 
+test.skipIf(test_engine.is_remote)(
+  'a backup that does not reach every row of the vault is refused, and leaves no file',
+  async () => {
+    const database = openTestDatabase(home);
+    const entries = await database.auditEntries();
+    const [first] = entries;
+    if (first === undefined) throw new Error('the log is empty');
+    await database.replaceAuditEntries([...entries, { ...first, chain: 99 }]);
+    const { code, stderr } = await keyhold(home, ['backup', file, '--json']);
+    expect(code).toBe(12);
+    expect(JSON.parse(stderr).error).toMatchObject({ code: 'CORRUPT', reason: 'record_damaged' });
+    expect(fs.readdirSync(join(file, '..'))).toEqual([]);
+  },
+);
+
 describe('a backup that was changed', () => {
   test('is refused and nothing is changed: a flipped bit, a cut, a moved part, more bytes', async () => {
     await keyholdOk(home, ['backup', file]);
@@ -205,6 +221,19 @@ describe('restore', () => {
     await keyholdOk(home, ['audit', 'verify']);
     const again = { env: { KEYHOLD_STORE: `sqlite:${kept}` } };
     expect(await keyholdOk(home, ['status'], again)).toContain('github');
+  });
+
+  test('writes no key file if it refuses to replace the vault', async () => {
+    await keyholdOk(home, ['backup', '--passphrase', file], { env: PASSPHRASE });
+    await store(home, 'github');
+    const key = join(home, 'keys', 'root.key');
+    const text = fs.readFileSync(key);
+    fs.rmSync(key);
+    expect(await keyhold(home, ['restore', file], { env: PASSPHRASE })).toMatchObject({ code: 6 });
+    expect(fs.existsSync(key)).toBe(false);
+    await keyholdOk(home, ['restore', '--replace', file], { env: PASSPHRASE });
+    expect(fs.readFileSync(key)).toEqual(text);
+    expect(await servicesOf(home)).toEqual(['linear', 'openai']);
   });
 
   test('finishes a run that was killed after it had replaced the vault', async () => {

@@ -10,7 +10,7 @@ import type { LoadedSodium } from '../../crypto/sodium.ts';
 import type { StoreSnapshot } from '../../store/store.ts';
 import { keyPages, type OnRows, recordPages } from './copy_rows.ts';
 import { encodeHeader } from './format.ts';
-import { type BackupPart, encodePart } from './parts.ts';
+import { type BackupCounts, type BackupPart, encodePart } from './parts.ts';
 
 /** Receives the bytes of a backup, in order. */
 export type WriteBytes = (bytes: Buffer) => Promise<void>;
@@ -42,7 +42,7 @@ export async function writeBackup(source: BackupSource, write: WriteBytes, onRow
     await write(part);
   };
   await writeAll(Buffer.concat([header, stream.header]));
-  for await (const [part, rows] of partsOf(snapshot)) {
+  for await (const [part, rows] of partsOf(snapshot, counts)) {
     const sealed = stream.encrypt(encodePart(part), part.kind === 'end');
     const length = Buffer.alloc(4);
     length.writeUInt32BE(sealed.length);
@@ -52,7 +52,10 @@ export async function writeBackup(source: BackupSource, write: WriteBytes, onRow
   return bytes;
 }
 
-async function* partsOf(snapshot: StoreSnapshot): AsyncGenerator<readonly [BackupPart, number], void> {
+async function* partsOf(
+  snapshot: StoreSnapshot,
+  counts: BackupCounts,
+): AsyncGenerator<readonly [BackupPart, number], void> {
   const written = { keys: 0, records: 0, entries: 0 };
   const heads = await snapshot.heads();
   yield [{ kind: 'heads', heads }, 0];
@@ -72,5 +75,15 @@ async function* partsOf(snapshot: StoreSnapshot): AsyncGenerator<readonly [Backu
       entries = await snapshot.entries(organization, (entries.at(-1)?.position ?? 0) + 1);
     }
   }
+  const { keys, records, entries } = written;
+  if (keys !== counts.keys || records !== counts.records || entries !== counts.entries) throw rowsMissing();
   yield [{ kind: 'end', counts: written }, 0];
+}
+
+function rowsMissing(): VaultError {
+  return new VaultError(
+    'CORRUPT',
+    'The vault has rows that no organization has, or that cannot be read, so the backup would be incomplete and none was made. Run `keyhold doctor`; copy the vault itself before you repair it.',
+    { reason: 'record_damaged' },
+  );
 }

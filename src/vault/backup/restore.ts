@@ -82,7 +82,7 @@ export async function loadBackup(options: LoadOptions, header?: StoreHeader): Pr
     }
     const received = await receiver.counts();
     const is_whole = (['keys', 'records', 'entries'] as const).every(
-      (kind) => received[kind] === end?.[kind],
+      (kind) => received[kind] === end?.[kind] && received[kind] === counts[kind],
     );
     if (end === undefined || !is_whole) throw damagedStream();
     await receiver.close();
@@ -114,15 +114,16 @@ export async function restoreBackup(options: RestoreOptions): Promise<RestoreSum
     throw findingsError(loaded.report.findings.length);
   }
   const prepared = await addRestoreEntry(options);
-  options.writeKeyFile();
   try {
     const { kept } = await target.publish(id, {
       mayReplace: (present, received) => assertReplaceable(present, received, replace, prepared),
+      beforePublish: options.writeKeyFile,
     });
     await acceptHeads(prepared.anchor, prepared.heads);
     return { ...loaded, kept, was_restored: false };
   } catch (error) {
     if (error instanceof RestoredBeforeError) {
+      options.writeKeyFile();
       await acceptHeads(prepared.anchor, error.heads);
       await target.discard();
       return { ...loaded, kept: undefined, was_restored: true };

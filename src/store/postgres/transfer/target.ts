@@ -63,10 +63,11 @@ export class PostgresTarget implements TransferTarget {
     return new PostgresStore(this.#options);
   }
 
-  async publish(transfer_id: string, _former: FormerVault): Promise<Published> {
+  async publish(transfer_id: string, former: FormerVault): Promise<Published> {
     return this.#locked(async (session) => {
       const row = await readMoveRow(session);
       if (row?.state !== 'receiving' || row.id !== transfer_id) throw incompleteMoveError();
+      former.beforePublish?.();
       const text = `SELECT setval('keyhold.record_seq', greatest((SELECT max(seq) FROM keyhold.record), 1))`;
       await session.run([{ text }, DROP_MOVE_TABLE]);
       return { kept: undefined };

@@ -66,6 +66,7 @@ export class SqliteTarget implements TransferTarget {
       // Held until the file has its name: another process could still receive into it.
       lock = lockAlone(received);
       if (inspectSqliteFile(this.#path) === 'filled') return await this.#replace(received, lock, former);
+      former.beforePublish?.();
       this.#take(received);
       return { kept: undefined };
     } catch (error) {
@@ -87,6 +88,7 @@ export class SqliteTarget implements TransferTarget {
       try {
         if (present === undefined) this.#copyFiles(kept);
         else await copyDatabase(present, kept);
+        former.beforePublish?.();
       } catch (error) {
         removeWithJournals(kept);
         throw error;
