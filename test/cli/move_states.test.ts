@@ -216,6 +216,26 @@ test(
   TEST_TIMEOUT_MS,
 );
 
+test('of writes in one transaction with the mark of a move, those before it succeed and those after it are refused', async () => {
+  const from = await filled(1);
+  const store = openSqlite(fileOf(from));
+  onTestFinished(() => store.close());
+  const nothing = { writes: [], audit: [] };
+  const begun = await Promise.allSettled([
+    store.commit(nothing),
+    store.setMove(undefined, MOVE),
+    store.commit(nothing),
+  ]);
+  expect(begun.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected']);
+  await expect(store.commit(nothing)).rejects.toMatchObject({ reason: 'vault_moved' });
+  const cancelled = await Promise.allSettled([
+    store.commit(nothing),
+    store.setMove(MOVE, undefined),
+    store.commit(nothing),
+  ]);
+  expect(cancelled.map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'fulfilled']);
+});
+
 describe.skipIf(NO_POSTGRESQL)('a move during a rotation', { timeout: TEST_TIMEOUT_MS }, () => {
   test.each(['root', 'data'])(
     'of the %s key leaves a vault that opens, and the rotation completes',

@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Database } from 'better-sqlite3';
+import type { VaultError } from '../../contract/errors.ts';
 import { PENDING_COMMITS_MAX } from '../../contract/limits.ts';
 import { inSpan } from '../../io/tracing/span.ts';
 import { tooManyWritesError } from '../errors.ts';
@@ -25,8 +26,8 @@ export interface CommitQueueOptions {
   readonly marker: WalMarker;
   /** Whether the vault file is still at its path. */
   readonly isFileCurrent: () => boolean;
-  /** Throws if the vault was moved. Called inside the transaction. */
-  readonly assertNotMoved: () => void;
+  /** The error for writes to a vault that was moved. Called once per transaction, inside it. */
+  readonly findMove: () => VaultError | undefined;
   /** Reads inside the transaction. */
   readonly load: (read: RowRead) => LoadedRow | undefined;
   /** Called after the commit, before any caller can read. Must not throw. */
@@ -56,6 +57,8 @@ export class CommitQueue {
   #yielded_ms = Number.NEGATIVE_INFINITY;
   /** The last COMMIT failed because others read. */
   #must_pause = false;
+  /** As of the present transaction. */
+  #moved: VaultError | undefined;
   #flushing: Promise<void> | undefined;
 
   constructor(options: CommitQueueOptions) {
@@ -75,13 +78,14 @@ export class CommitQueue {
   }
 
   #add<Result>(reads: readonly RowRead[], plan: Plan<Result>, is_move: boolean): Promise<Result> {
-    const { load, assertNotMoved } = this.#options;
+    const { load, findMove } = this.#options;
     return new Promise((resolve, reject) => {
       let planned: ChangePlan<Result>;
       this.#pending.add({
         plan: () => {
-          if (!is_move) assertNotMoved();
+          if (!is_move && this.#moved !== undefined) throw this.#moved;
           planned = plan(reads.map(load));
+          if (is_move) this.#moved = findMove();
           return planned.batch;
         },
         batch: () => planned.batch,
@@ -172,6 +176,7 @@ export class CommitQueue {
     const until_ms = performance.now() + TRANSACTION_MS;
     let may_isolate = commits.length > 1 && !is_isolated;
     try {
+      this.#moved = this.#options.findMove();
       for (const commit of commits) {
         if (started.length > 0 && performance.now() > until_ms) break;
         started.push(commit);

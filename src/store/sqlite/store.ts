@@ -47,7 +47,7 @@ import {
   type Statements,
   toStoredHead,
 } from './statements.ts';
-import { notMovedAssertion, readMove, writeMove } from './transfer/move_state.ts';
+import { moveFinder, readMove, writeMove } from './transfer/move_state.ts';
 import { openSqliteSnapshot } from './transfer/snapshot.ts';
 import { WriterQueue } from './writer_queue.ts';
 
@@ -276,7 +276,7 @@ export class SqliteStore implements Store {
       writer_queue: this.#writer_queue,
       marker: this.#marker,
       isFileCurrent: this.#isFileCurrent,
-      assertNotMoved: notMovedAssertion(this.#database),
+      findMove: moveFinder(this.#database),
       load: (read) => {
         const loaded = loadRow(this.#prepared(), read);
         return loaded && { ...loaded, row: this.#cache.reuse(loaded.row) };

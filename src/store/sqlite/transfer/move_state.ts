@@ -3,6 +3,7 @@
  * transaction. The bit in the format makes that check one read of a number that is in memory.
  */
 import type { Database } from 'better-sqlite3';
+import type { VaultError } from '../../../contract/errors.ts';
 import { conflictError, movedError } from '../../errors.ts';
 import { isSameMove, type VaultMove } from '../../move.ts';
 import { formatOf, MOVED_BIT } from '../schema.ts';
@@ -13,13 +14,13 @@ interface MoveRow {
   readonly is_done: number;
 }
 
-/** Returns a function that throws if the vault is being moved or was moved. */
-export function notMovedAssertion(database: Database): () => void {
+/** Returns a function that finds the error for writes, if the vault is being moved or was moved. */
+export function moveFinder(database: Database): () => VaultError | undefined {
   const version = database.prepare<[], number>('PRAGMA user_version').pluck();
   return () => {
-    if (((version.get() ?? 0) & MOVED_BIT) === 0) return;
+    if (((version.get() ?? 0) & MOVED_BIT) === 0) return undefined;
     const move = readMove(database);
-    if (move !== undefined) throw movedError(move);
+    return move && movedError(move);
   };
 }
 
