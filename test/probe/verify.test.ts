@@ -1,7 +1,7 @@
 /** Writes with `verify: true`: values are tested first, and stored only if the service accepts them. */
 import { describe, expect, test } from 'vitest';
 import { type Caller, localCaller } from '../../src/contract/caller.ts';
-import { GIVEN_TESTS_PER_MINUTE_MAX } from '../../src/contract/limits.ts';
+import { GIVEN_TEST_DELAY_MS, GIVEN_TESTS_PER_MINUTE_MAX } from '../../src/contract/limits.ts';
 import { findTexts } from '../kit/canary.ts';
 import { errorOf, outcomeOf } from '../kit/outcome.ts';
 import { type Handler, startUpstream, type Upstream, upstreamEnv } from '../kit/upstream/upstream.ts';
@@ -34,11 +34,10 @@ interface Setup extends TestVault {
   readonly person: () => Caller;
 }
 
-async function open(handler: Handler = service): Promise<Setup> {
+async function open(handler: Handler = service, given_test_delay_ms = DELAY_MS): Promise<Setup> {
   const upstream = await startUpstream(['api.github.com', GITLAB_HOST, OTHER_HOST], handler);
   const home = temporaryFolder();
-  const options = { given_test_delay_ms: DELAY_MS };
-  const opened = await openTestVault(home, upstreamEnv(home), undefined, options);
+  const opened = await openTestVault(home, upstreamEnv(home), undefined, { given_test_delay_ms });
   return { ...opened, upstream, person: () => localCaller('cli', 'request') };
 }
 
@@ -270,7 +269,7 @@ describe('a write with verify that names its own server', () => {
   });
 
   test(`is limited to ${GIVEN_TESTS_PER_MINUTE_MAX} tests a minute`, async () => {
-    const { vault, caller, upstream } = await open();
+    const { vault, caller, upstream } = await open(service, GIVEN_TEST_DELAY_MS);
     for (let count = 0; count < GIVEN_TESTS_PER_MINUTE_MAX; count++)
       expect(await outcomeOf(vault.update(caller(), named(GITLAB_HOST, BAD)))).toBe(
         'INVALID_INPUT not_verified',
