@@ -1,9 +1,10 @@
 /** How the tests run: real files and processes, so files run side by side. */
 import { availableParallelism } from 'node:os';
+import { basename } from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { IS_QUICK } from './kit/run_size.ts';
 import { NO_POSTGRESQL } from './kit/servers/postgresql.ts';
-import { SHARED_PROCESS_FOLDERS } from './kit/shared_process.ts';
+import { OWN_PROCESS_TESTS, SHARED_PROCESS_FOLDERS } from './kit/shared_process.ts';
 
 /**
  * Tests that take long: many processes, load, waiting for time limits, or every operation in many states. `npm test` leaves
@@ -49,7 +50,9 @@ const SQLITE_ONLY_TESTS = [
   'test/vault/processes/{clock_step,process_end}.test.ts',
 ];
 
-const filesOf = (folders: readonly string[]) => folders.map((folder) => `${folder}/**/*.test.ts`);
+const own_process = OWN_PROCESS_TESTS.map((path) => basename(path, '.test.ts')).join('|');
+const filesOf = (folders: readonly string[]) =>
+  folders.map((folder) => `${folder}/**/!(${own_process}).test.ts`);
 const VAULT_FOLDERS = SHARED_PROCESS_FOLDERS.filter((folder) => folder.startsWith('test/vault/'));
 const excluded = ['test/interop/**', 'node_modules/**', ...(has_long_tests ? [] : LONG_TESTS)];
 

@@ -1,6 +1,6 @@
 /** Test files that share a process leave it unchanged for the file after them. */
 import { expect, test } from 'vitest';
-import { SHARED_PROCESS_FOLDERS } from '../kit/shared_process.ts';
+import { OWN_PROCESS_TESTS, SHARED_PROCESS_FOLDERS } from '../kit/shared_process.ts';
 import { readSources } from '../kit/source_tree.ts';
 
 const CHANGES_THE_PROCESS =
@@ -8,8 +8,10 @@ const CHANGES_THE_PROCESS =
 const MEASURES_THE_PROCESS = /\bmemoryUsage\(|\bgetActiveResourcesInfo\(|\/proc\/self\//;
 
 test('a test file that shares a process neither changes nor measures the process', () => {
-  const shared = [...readSources('test').values()].filter(({ path }) =>
-    SHARED_PROCESS_FOLDERS.some((folder) => path.startsWith(`${folder}/`)),
+  const shared = [...readSources('test').values()].filter(
+    ({ path }) =>
+      SHARED_PROCESS_FOLDERS.some((folder) => path.startsWith(`${folder}/`)) &&
+      !OWN_PROCESS_TESTS.includes(path),
   );
   expect(shared.length).toBeGreaterThan(90);
   const found = shared.filter(

@@ -4,11 +4,15 @@
  * nor measure its memory or open files. test/architecture checks that.
  */
 export const SHARED_PROCESS_FOLDERS: readonly string[] = [
+  'test/cli',
   'test/client',
   'test/contract',
   'test/crypto',
   'test/egress',
   'test/io',
+  'test/mcp',
+  'test/oauth',
+  'test/probe',
   'test/rest',
   'test/services',
   'test/settings',
@@ -26,4 +30,10 @@ export const SHARED_PROCESS_FOLDERS: readonly string[] = [
   'test/vault/stacks',
   'test/vault/uses',
   'test/vault/values',
+];
+
+/** Files in these folders that change or measure the process, and therefore have one of their own. */
+export const OWN_PROCESS_TESTS: readonly string[] = [
+  'test/mcp/http_oauth_issuer.test.ts',
+  'test/probe/hostile_servers.test.ts',
 ];
