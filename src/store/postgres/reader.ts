@@ -25,6 +25,11 @@ export class Reader {
     this.#outage_timeout_ms = outage_timeout_ms;
   }
 
+  /** Whether a connection was open at any time. */
+  get has_connected(): boolean {
+    return this.#connection.has_connected;
+  }
+
   /** Does not wait for a primary. */
   session(): Promise<Session> {
     return this.#connection.session();
@@ -66,7 +71,6 @@ export class Reader {
 
   /** A database that was never reached is more likely a wrong setting than an outage. */
   #deadline(): number {
-    const { has_connected } = this.#connection;
-    return has_connected ? performance.now() + this.#outage_timeout_ms : Number.NEGATIVE_INFINITY;
+    return this.has_connected ? performance.now() + this.#outage_timeout_ms : Number.NEGATIVE_INFINITY;
   }
 }

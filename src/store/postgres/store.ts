@@ -93,6 +93,7 @@ export class PostgresStore implements Store {
     });
     this.#commits = new GroupCommitQueue({
       connection: this.#writer,
+      hasConnected: () => this.#reader.has_connected || this.#writer.has_connected,
       cache: this.#cache,
       heads: this.#heads,
       outage_timeout_ms,

@@ -1,7 +1,7 @@
 /** The PostgreSQL store while the connection breaks or the server is missing: no acknowledged write is lost, none is made twice. */
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
 import { openPostgres, type PostgresStore } from '../../../src/store/postgres/store.ts';
-import type { Batch, StoredMeta } from '../../../src/store/store.ts';
+import type { Batch, RecordPut, StoredMeta } from '../../../src/store/store.ts';
 import { createDatabase, NO_POSTGRESQL, type PostgresqlServer } from '../../kit/servers/postgresql.ts';
 import { startTcpProxy, type TcpProxy } from '../../kit/servers/tcp_proxy.ts';
 import { postgresOptions, sharedPostgresql } from '../engines.ts';
@@ -15,6 +15,8 @@ interface Setup {
 }
 
 const proxies: TcpProxy[] = [];
+/** The values of a record. */
+const BREAKING = Buffer.from('the proxy cuts connections that send this');
 
 afterAll(async () => {
   await Promise.all(proxies.map((proxy) => proxy.close()));
@@ -130,6 +132,61 @@ describe.skipIf(NO_POSTGRESQL)('a commit whose confirmation is lost', () => {
     expect(await revisionOf(store, 'a')).toBe(2);
     await store.commit(batch('a', 2));
   });
+
+  test('rejects with outcome_unknown only the changes that were sent', async () => {
+    const setup = await openThroughProxy({ outage_timeout_ms: 500 });
+    const { store, proxy } = setup;
+    await store.commit(batch('a'));
+    proxy.holdResponses();
+    const failed = store.change([], () => {
+      throw new Error('refused by the plan');
+    });
+    const sent = store.commit(batch('a', 1));
+    await untilEntries(setup, 2);
+    proxy.refuse(true);
+    proxy.cut();
+    const outcomes = await Promise.allSettled([sent, failed]);
+    expect(outcomes).toMatchObject([
+      { reason: { reason: 'outcome_unknown' } },
+      { reason: { message: 'refused by the plan' } },
+    ]);
+  });
+
+  test('resolves for a deletion without an audit entry', async () => {
+    const { store, proxy, server, database } = await openThroughProxy();
+    await store.commit({ writes: [put('a', 0)], audit: [] });
+    proxy.holdResponses();
+    const deletion = store.commit({ writes: [remove('a', 1)], audit: [] });
+    await expect.poll(() => server.query('SELECT 1 FROM keyhold.record', database)).toEqual([]);
+    proxy.cut();
+    await deletion;
+  });
+
+  test('is rejected if the change breaks every connection, and delays no other change', async () => {
+    const { store, proxy } = await openThroughProxy({ outage_timeout_ms: 3_000 });
+    await store.commit(batch('a'));
+    let cuts = 0;
+    proxy.onRequest((data) => {
+      if (!data.includes(BREAKING) && !data.includes(BREAKING.toString('hex'))) return;
+      cuts += 1;
+      proxy.cut();
+    });
+    const others = ['b', 'c', 'd'].map((name) => store.commit(batch(name)));
+    const breaking = store
+      .commit({
+        writes: [{ ...put('e', 0), sealed_values: BREAKING } as RecordPut],
+        audit: [entry('o', 'e')],
+      })
+      .catch((error: unknown) => error);
+    await Promise.all(others);
+    await store.commit(batch('f'));
+    expect(await breaking).toMatchObject({ code: 'UNAVAILABLE', reason: 'database_unreachable' });
+    expect(cuts).toBeGreaterThan(1);
+    await store.commit(batch('g'));
+    expect((await readChain(store, 'o')).toSorted()).toEqual(
+      ['a', 'b', 'c', 'd', 'f', 'g'].map((name) => `${name} 1`),
+    );
+  });
 });
 
 describe.skipIf(NO_POSTGRESQL)('a store whose server is missing', () => {
@@ -148,6 +205,22 @@ describe.skipIf(NO_POSTGRESQL)('a store whose server is missing', () => {
     expect(await store.isReady()).toBe(true);
     await store.commit(batch('b'));
     expect(await readChain(store, 'o')).toEqual(['a 1', 'b 1']);
+  });
+
+  test('waits for the server with its first write if it has only read before', async () => {
+    const { server, database } = await openThroughProxy();
+    const proxy = await startTcpProxy(server.port);
+    proxies.push(proxy);
+    const store = openPostgres(postgresOptions(proxy.port, database));
+    onTestFinished(() => store.close());
+    await store.header();
+    proxy.refuse(true);
+    proxy.cut();
+    const write = store.commit(batch('a'));
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    proxy.refuse(false);
+    await write;
+    expect(await readChain(store, 'o')).toEqual(['a 1']);
   });
 
   test('keeps every acknowledged write of 20 callers while the server is killed and started again', {

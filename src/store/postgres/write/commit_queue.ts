@@ -17,7 +17,7 @@ import {
 import { inSpan } from '../../../io/tracing/span.ts';
 import { brokenLogError, conflictError, tooManyWritesError } from '../../errors.ts';
 import type { RowCache } from '../../row_cache.ts';
-import type { Batch, ChangePlan, OnCommit, Plan, RowRead } from '../../store.ts';
+import type { Batch, OnCommit, Plan, RowRead } from '../../store.ts';
 import type { Connection, Session } from '../connection.ts';
 import {
   BrokenConnectionError,
@@ -33,15 +33,24 @@ import { isMovedFailure, movedFailure } from '../transfer/move_state.ts';
 import { Contention } from './contention.ts';
 import { hasOtherKeys, isConflict, isLockTimeout, isTakenPosition } from './failures.ts';
 import { Group } from './group.ts';
-import { loadGroup } from './group_loader.ts';
-import { type Loaded, Needs } from './group_state.ts';
+import { isFree, loadGroup } from './group_loader.ts';
+import { Needs } from './group_state.ts';
 import type { KnownHeads } from './known_heads.ts';
-import { BEGIN, COMMIT, ROLLBACK, wasCommitted } from './outcome.ts';
-import { changesKeys, organizationsOf, type PendingChange, PendingChanges } from './pending_changes.ts';
+import { BEGIN, COMMIT, othersOf, ROLLBACK, wasCommitted } from './outcome.ts';
+import {
+  changesKeys,
+  newChange,
+  organizationsOf,
+  type PendingChange,
+  PendingChanges,
+  reject,
+} from './pending_changes.ts';
 import { hasWrites, writeStatement } from './write_statement.ts';
 
 export interface GroupCommitQueueOptions {
   readonly connection: Connection;
+  /** Whether this process has reached the database at any time. */
+  readonly hasConnected: () => boolean;
   readonly cache: RowCache;
   readonly heads: KnownHeads;
   /** How long a change waits for a primary. */
@@ -79,26 +88,12 @@ export class GroupCommitQueue {
     if (this.#pending.length >= PENDING_COMMITS_MAX) {
       return Promise.reject(tooManyWritesError());
     }
-    return inSpan('commit', COMMIT_SPAN, () => this.#add(reads, plan, organization));
-  }
-
-  #add<Result>(reads: readonly RowRead[], plan: Plan<Result>, organization?: Buffer): Promise<Result> {
-    return new Promise((resolve, reject) => {
-      let planned: ChangePlan<Result> | undefined;
-      this.#pending.add({
-        reads,
-        plan: (rows) => {
-          planned = plan(rows);
-          return planned.batch;
-        },
-        batch: () => planned?.batch,
-        organization,
-        resolve: () => resolve((planned as ChangePlan<Result>).result),
-        reject,
-        since_ms: performance.now(),
-      });
-      this.#flushing ??= this.#flush();
-    });
+    return inSpan('commit', COMMIT_SPAN, () =>
+      newChange({ reads, plan, organization }, (change) => {
+        this.#pending.add(change);
+        this.#flushing ??= this.#flush();
+      }),
+    );
   }
 
   /** Resolves when nothing is pending. Never rejects. */
@@ -120,12 +115,12 @@ export class GroupCommitQueue {
 
   /** Settles the changes or queues them again. Never rejects. */
   async #write(changes: readonly PendingChange[]): Promise<void> {
-    const { connection, outage_timeout_ms } = this.#options;
+    const { connection, hasConnected, outage_timeout_ms } = this.#options;
     let session: Session;
     try {
       session = await connection.session();
     } catch (error) {
-      const may_pass = error instanceof ConnectError && error.is_temporary && connection.has_connected;
+      const may_pass = error instanceof ConnectError && error.is_temporary && hasConnected();
       if (!may_pass) return reject(changes, toStoreError(error));
       return this.#writeLater(changes, outage_timeout_ms, toStoreError(error));
     }
@@ -156,7 +151,8 @@ export class GroupCommitQueue {
       this.#options.heads.expire(organizationsOf(changes));
       if (error instanceof BrokenConnectionError) {
         session.end();
-        if (is_sent && group !== undefined && hasWrites(group)) return this.#settle(group, changes);
+        if (is_sent && group !== undefined && hasWrites(group))
+          return this.#settle(group, changes, toStoreError(error));
         return this.#writeLater(changes, this.#options.outage_timeout_ms, toStoreError(error));
       }
       // The COMMIT after a failed statement has ended the transaction.
@@ -215,9 +211,7 @@ export class GroupCommitQueue {
 
   #finish(group: Group, changes: readonly PendingChange[]): void {
     const { heads, cache, onCommit } = this.#options;
-    const settled = new Set([...group.done, ...group.failed.map(([change]) => change)]);
-    const others = changes.filter((change) => !settled.has(change));
-    this.#pending.restore(others, false);
+    this.#pending.restore(othersOf(group, changes), false);
     for (const { organization, after } of group.heads) heads.remember(organization, after);
     for (const change of group.done) cache.apply(change.batch() as Batch);
     for (const change of group.done) change.resolve();
@@ -235,7 +229,11 @@ export class GroupCommitQueue {
     if (isMovedFailure(error)) return reject(changes, await movedFailure(session, error));
     if (isDemoted(error))
       return this.#writeLater(changes, this.#options.outage_timeout_ms, toStoreError(error));
-    if (isLockTimeout(error)) return this.#writeLater(changes, STORE_BUSY_TIMEOUT_MS, toStoreError(error));
+    if (isLockTimeout(error)) {
+      // The others of its organization would wait for the same lock.
+      const others = changes.length === 1 ? this.#pending.takeOf(organizationsOf(changes)) : [];
+      return this.#pending.postpone([...changes, ...others], STORE_BUSY_TIMEOUT_MS, toStoreError(error));
+    }
     const is_conflict = isRetryable(error) || isConflict(error);
     if (is_conflict && !attempt.is_locked)
       return this.#attempt(session, changes, { is_locked: true, number: 1 });
@@ -258,8 +256,11 @@ export class GroupCommitQueue {
     await sleep(RETRY_MS);
   }
 
-  /** The connection broke after the statement was sent. Waits for a primary, and looks there for the group. */
-  async #settle(group: Group, changes: readonly PendingChange[]): Promise<void> {
+  /**
+   * The connection broke with `broken` after the statement was sent. Waits for a primary, and looks there for the group. One of
+   * the changes may break every connection: they are made again one by one, after the others.
+   */
+  async #settle(group: Group, changes: readonly PendingChange[], broken: Error): Promise<void> {
     const { connection, outage_timeout_ms } = this.#options;
     const give_up_at_ms = performance.now() + outage_timeout_ms;
     for (;;) {
@@ -268,28 +269,28 @@ export class GroupCommitQueue {
         session.takeWarning();
         const is_committed = await wasCommitted(session, group);
         if (session.takeWarning()) throw new BrokenConnectionError('the standby did not confirm the commit');
-        if (is_committed) this.#finish(group, changes);
-        else this.#pending.restore(changes, changes.length === 1);
+        if (is_committed) return this.#finish(group, changes);
+        this.#pending.postpone(changes, outage_timeout_ms, broken);
+        await sleep(RETRY_MS);
         return;
       } catch (error) {
-        if (error instanceof VaultError) return reject(changes, error);
-        if (performance.now() > give_up_at_ms) return reject(changes, unknownOutcomeError());
+        const is_final = error instanceof VaultError;
+        if (is_final || performance.now() > give_up_at_ms)
+          return this.#giveUp(group, changes, is_final ? error : unknownOutcomeError());
         await sleep(RETRY_MS);
       }
     }
+  }
+
+  /** Whether the group was committed stays unknown. Changes that it does not contain were not sent. */
+  #giveUp(group: Group, changes: readonly PendingChange[], error: VaultError): void {
+    this.#pending.restore(othersOf(group, changes), false);
+    reject(group.done, error);
+    for (const [change, failure] of group.failed) change.reject(failure);
   }
 }
 
 interface Attempt {
   readonly is_locked: boolean;
   readonly number: number;
-}
-
-/** Whether the heads that the change appends to are locked, or exist in no transaction but this one. */
-function isFree(change: PendingChange, { busy }: Loaded): boolean {
-  return busy.size === 0 || !organizationsOf([change]).some((organization) => busy.has(keyOf(organization)));
-}
-
-function reject(changes: readonly PendingChange[], error: unknown): void {
-  for (const change of changes) change.reject(error);
 }

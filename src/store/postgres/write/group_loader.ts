@@ -37,6 +37,11 @@ export async function loadGroup(session: Session, options: LoadOptions): Promise
   return loaded;
 }
 
+/** Whether the heads that the change appends to are locked, or exist in no transaction but this one. */
+export function isFree(change: PendingChange, { busy }: Loaded): boolean {
+  return busy.size === 0 || !organizationsOf([change]).some((organization) => busy.has(keyOf(organization)));
+}
+
 interface Step {
   readonly query: Query;
   readonly take: (rows: Rows, loaded: Loaded) => void;
@@ -146,10 +151,8 @@ function scopeSteps({ needs }: LoadOptions): Step[] {
       query: scopesQuery([...needs.scopes.values()]),
       take: (rows, loaded) => {
         for (const scope of needs.scopes.keys()) loaded.scopes.set(scope, new Set());
-        for (const [id, scope] of rows as readonly (readonly [Buffer, Buffer])[]) {
-          const key = keyOf(scope);
-          loaded.scopes.set(key, new Set([...(loaded.scopes.get(key) ?? []), keyOf(id)]));
-        }
+        for (const [id, scope] of rows as readonly (readonly [Buffer, Buffer])[])
+          loaded.scopes.get(keyOf(scope))?.add(keyOf(id));
       },
     });
   if (needs.keys.size > 0)

@@ -8,7 +8,7 @@ export interface Loaded {
   readonly by_id: Map<string, OwnedRow | undefined>;
   readonly by_index: Map<string, OwnedRow | undefined>;
   /** The ids of the records of a scope. */
-  readonly scopes: Map<string, ReadonlySet<string>>;
+  readonly scopes: Map<string, Set<string>>;
   /** Whether a wrapped key exists. */
   readonly keys: Map<string, boolean>;
   readonly heads: Map<string, ChainHead | undefined>;

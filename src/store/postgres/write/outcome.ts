@@ -4,6 +4,7 @@
  */
 import type { Query, Rows, Session } from '../connection.ts';
 import type { Group } from './group.ts';
+import type { PendingChange } from './pending_changes.ts';
 
 /** Throws if the connection breaks again, or if a synchronous standby has not confirmed. */
 export async function wasCommitted(session: Session, group: Group): Promise<boolean> {
@@ -27,6 +28,12 @@ export async function wasCommitted(session: Session, group: Group): Promise<bool
   return firstBytes(results[2])?.equals(first_link) === true;
 }
 
+/** The changes that the group does not contain: its outcome does not settle them. */
+export function othersOf({ done, failed }: Group, changes: readonly PendingChange[]): PendingChange[] {
+  const planned = new Set([...done, ...failed.map(([change]) => change)]);
+  return changes.filter((change) => !planned.has(change));
+}
+
 export const BEGIN: Query = { text: 'BEGIN' };
 export const COMMIT: Query = { text: 'COMMIT' };
 export const ROLLBACK: Query = { text: 'ROLLBACK' };
@@ -40,7 +47,10 @@ function claimQuery(organization: Buffer): Query {
   };
 }
 
-/** For a group without audit entries: the nonce of a record's ciphertext is random too. */
+/**
+ * For a group without audit entries: the nonce of a record's ciphertext is random too. Of a group of deletions, a record that
+ * does not exist any more: another node may have deleted it meanwhile.
+ */
 async function hasRecord(session: Session, group: Group): Promise<boolean> {
   for (const { write } of group.records) {
     if (write === undefined || write === 'delete') continue;
@@ -55,7 +65,11 @@ async function hasRecord(session: Session, group: Group): Promise<boolean> {
     ]);
     return firstBytes(results[1])?.equals(sealed_meta) === true;
   }
-  return false;
+  const deleted = group.records.find(({ write, is_stored }) => write === 'delete' && is_stored);
+  if (deleted === undefined) return false;
+  const lock = { text: 'SELECT 1 FROM keyhold.record WHERE id = $1 FOR UPDATE', values: [deleted.id] };
+  const [, rows = []] = await session.run([BEGIN, lock, COMMIT]);
+  return rows.length === 0;
 }
 
 function firstBytes(rows: Rows | undefined): Buffer | undefined {
