@@ -76,8 +76,8 @@ export class GroupCommitQueue {
   readonly #options: GroupCommitQueueOptions;
   readonly #pending = new PendingChanges();
   readonly #contention = new Contention();
-  /** How many changes of a group were planned within the time limit: more are not loaded and not locked. */
-  #planned_max = COMMITS_PER_TRANSACTION_MAX;
+  /** How many changes a locked group planned within the time limit: the heads of more are not locked in vain. */
+  #locked_max = COMMITS_PER_TRANSACTION_MAX;
   #flushing: Promise<void> | undefined;
 
   constructor(options: GroupCommitQueueOptions) {
@@ -173,7 +173,7 @@ export class GroupCommitQueue {
   ): Promise<Group> {
     const { heads, cache } = this.#options;
     const needs = new Needs();
-    let planned = changes.slice(0, this.#planned_max);
+    let planned = is_locked ? changes.slice(0, this.#locked_max) : changes;
     needs.vault = is_locked && planned.some(changesKeys);
     for (const organization of organizationsOf(planned))
       if (is_locked || heads.current(organization) === undefined)
@@ -198,9 +198,9 @@ export class GroupCommitQueue {
         group.run(change);
         count += 1;
       }
-      if (count < planned.length) this.#planned_max = count;
-      else if (count === this.#planned_max)
-        this.#planned_max = Math.min(2 * count, COMMITS_PER_TRANSACTION_MAX);
+      if (is_locked && count < planned.length) this.#locked_max = count;
+      else if (is_locked && count === this.#locked_max)
+        this.#locked_max = Math.min(2 * count, COMMITS_PER_TRANSACTION_MAX);
       planned = planned.slice(0, count);
       const { is_empty, needs_lock, needs_isolation } = group.needs;
       if (is_empty || needs_lock || needs_isolation) return group;
