@@ -123,17 +123,15 @@ export class Moves {
   async #discard(id: string, target: TransferTarget, begun: VaultMove | undefined): Promise<void> {
     const receiver = await target.receive(id, await this.#header());
     try {
-      // While this process receives, no other one makes the other store the vault.
-      const existing = await target.openExisting();
-      await existing?.close();
-      if (begun?.is_done === true) {
-        if (existing !== undefined && existing.move === undefined) throw completeError(begun);
-        await this.#parts.store.setMove(begun, undefined);
-      }
+      await assertNotPublished(target, begun);
     } finally {
       await receiver.close();
       await target.discard();
     }
+    if (begun?.is_done !== true) return;
+    // Not before the copy is deleted: until then a move that is still running can make the other store the vault.
+    await assertNotPublished(target, begun);
+    await this.#parts.store.setMove(begun, undefined);
   }
 
   async #authorize(caller: Caller): Promise<void> {
@@ -262,6 +260,13 @@ export class Moves {
 async function assertContained(present: RowReader | undefined, received: RowReader): Promise<void> {
   if (present === undefined || !(await hasEntries(received, await present.heads())))
     throw targetNotEmptyError();
+}
+
+async function assertNotPublished(target: TransferTarget, begun: VaultMove | undefined): Promise<void> {
+  const existing = await target.openExisting();
+  await existing?.close();
+  if (begun?.is_done === true && existing !== undefined && existing.move === undefined)
+    throw completeError(begun);
 }
 
 function completeError({ location }: VaultMove): VaultError {

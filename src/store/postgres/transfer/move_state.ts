@@ -6,7 +6,7 @@
 import { conflictError, movedError } from '../../errors.ts';
 import { isSameMove, type VaultMove } from '../../move.ts';
 import type { Query, Session } from '../connection.ts';
-import { isPermissionMissing, notOwnerError, toStoreError } from '../errors.ts';
+import { isPermissionMissing, notOwnerError } from '../errors.ts';
 import { inTransaction, lockQuery } from '../schema.ts';
 
 /** Part of the error message of the server. */
@@ -37,10 +37,10 @@ export function isMovedFailure(error: unknown): boolean {
   return error instanceof Error && error.message.includes(MOVED_CONSTRAINT);
 }
 
-/** The error for a write that the server refused because of a move. */
-export async function movedFailure(session: Session, error: unknown): Promise<Error> {
+/** The error for a write that the server refused because of a move; `undefined` if the move was ended meanwhile. */
+export async function movedFailure(session: Session): Promise<Error | undefined> {
   const move = await readMove(session).catch(() => undefined);
-  return move === undefined ? toStoreError(error) : movedError(move);
+  return move && movedError(move);
 }
 
 export async function readMoveRow(session: Session): Promise<MoveRow | undefined> {

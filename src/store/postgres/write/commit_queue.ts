@@ -226,7 +226,11 @@ export class GroupCommitQueue {
     attempt: Attempt,
     error: unknown,
   ): Promise<void> {
-    if (isMovedFailure(error)) return reject(changes, await movedFailure(session, error));
+    if (isMovedFailure(error)) {
+      const failure = await movedFailure(session);
+      if (failure !== undefined) return reject(changes, failure);
+      return this.#writeLater(changes, STORE_BUSY_TIMEOUT_MS, toStoreError(error));
+    }
     if (isDemoted(error))
       return this.#writeLater(changes, this.#options.outage_timeout_ms, toStoreError(error));
     if (isLockTimeout(error)) {
