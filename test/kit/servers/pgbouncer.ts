@@ -19,7 +19,10 @@ export interface Pooler {
   stop(): Promise<void>;
 }
 
-/** Resolves when it accepts connections. `server_port`: of PostgreSQL. It refuses to run as root. */
+/**
+ * Resolves when it accepts connections. `server_port`: of PostgreSQL. It refuses to run as root. For each transaction, all clients
+ * share one session of the server.
+ */
 export async function startPgbouncer(
   server_port: number,
   pool_mode: 'session' | 'transaction',
@@ -39,6 +42,7 @@ export async function startPgbouncer(
     'auth_type = scram-sha-256',
     `auth_file = ${users}`,
     `pool_mode = ${pool_mode}`,
+    ...(pool_mode === 'transaction' ? ['default_pool_size = 1'] : []),
   ];
   writeFileSync(users, `"${POSTGRESQL_OWNER}" "${POSTGRESQL_OWNER_PASSWORD}"\n`);
   writeFileSync(settings, `${lines.join('\n')}\n`);
