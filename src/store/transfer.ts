@@ -46,8 +46,11 @@ export interface StoreReceiver extends RowReader {
 export interface TransferTarget {
   /** The present vault, or `undefined`. Rejects with VaultError if it cannot be read. */
   openExisting(): Promise<StoreSnapshot | undefined>;
-  /** Begins to receive, or continues the transfer of the same id. Rejects with UNAVAILABLE while another process receives. */
-  receive(transfer_id: string, header: StoreHeader): Promise<StoreReceiver>;
+  /**
+   * Begins to receive, or continues the transfer of the same id. Rejects with UNAVAILABLE while another process receives.
+   * `keeps_former`: a vault that was moved away from a database is kept in another schema; else it rejects with CONFLICT.
+   */
+  receive(transfer_id: string, header: StoreHeader, keeps_former?: boolean): Promise<StoreReceiver>;
   /** Opens the received vault for checks and its first write. */
   openReceived(transfer_id: string): Promise<Store>;
   /** Makes the received vault, which must be closed, the vault. `former`: how to treat the present one. */

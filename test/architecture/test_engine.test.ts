@@ -28,6 +28,7 @@ const ALLOWED_FILES = [
   'test/cli/backup_states.test.ts',
   'test/cli/move.test.ts',
   'test/cli/move_killed.test.ts',
+  'test/cli/move_former.test.ts',
   'test/cli/move_states.test.ts',
   'test/kit/vault/moved_rows.ts',
   'test/kit/vault/sites.ts',

@@ -170,27 +170,6 @@ describe.skipIf(NO_POSTGRESQL)('keyhold move --cancel', { timeout: TEST_TIMEOUT_
   });
 });
 
-test.skipIf(NO_POSTGRESQL)(
-  'a former database names the new store, although the anchor is newer than its vault',
-  async () => {
-    const from = await filled(3, 100, await databaseSite(server));
-    const store = `sqlite:${fileOf(from)}`;
-    await keyholdOk(from.home, ['move', store], { env: from.env });
-    await assertUsable(from, { KEYHOLD_STORE: store });
-    for (const args of [['status'], ['store', 'github', '--stdin']])
-      expect(await failureOf(from, args, from.env)).toMatchObject({
-        code: 'UNAVAILABLE',
-        reason: 'vault_moved',
-        message: expect.stringContaining(fileOf(from)),
-      });
-    await keyholdOk(from.home, ['move', from.env.KEYHOLD_STORE ?? ''], {
-      env: { ...PASSWORD, KEYHOLD_STORE: store },
-    });
-    await assertUsable(from, from.env);
-  },
-  TEST_TIMEOUT_MS,
-);
-
 test(
   'a REST request that writes gets 503 with Retry-After while the vault is moved, and succeeds after a cancellation',
   async () => {

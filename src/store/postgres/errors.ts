@@ -85,6 +85,11 @@ export class BrokenConnectionError extends Error {
   }
 }
 
+/** Nothing was changed, and the same request may succeed later. */
+export function busyError(): VaultError {
+  return vaultError(stateRow('55'), undefined);
+}
+
 /** The connection broke during a commit, and the database could not be reached to find out whether it was made. */
 export function unknownOutcomeError(): VaultError {
   return new VaultError(

@@ -1,7 +1,6 @@
 /** Checks the stored data, and the settings of the server that durability depends on. */
 import type { StoreHealth } from '../store.ts';
 import { IS_WRITABLE, type Query, type Session } from './connection.ts';
-import { IS_MOVED } from './transfer/move_state.ts';
 
 const CHECK_TIMEOUT_MS = 10 * 60_000;
 
@@ -28,9 +27,9 @@ const SETTINGS: Query = {
   text: `SELECT current_setting('fsync'), current_setting('full_page_writes'), current_setting('data_checksums')`,
 };
 
-/** Whether the server accepts writes and contains a vault that was not moved. */
+/** Whether the server accepts writes and contains a vault that is complete and was not moved. */
 export async function isServing(session: Session): Promise<boolean> {
-  const text = `SELECT ${IS_WRITABLE}, EXISTS (SELECT 1 FROM keyhold.vault WHERE NOT ${IS_MOVED})`;
+  const text = `SELECT ${IS_WRITABLE}, to_regclass('keyhold.move') IS NULL AND EXISTS (SELECT 1 FROM keyhold.vault)`;
   const [[[is_writable, has_vault] = []] = []] = await session.run([{ name: 'ready', text }]);
   // The next connection looks for the primary among all hosts.
   if (is_writable !== true) session.end();

@@ -191,7 +191,7 @@ function isSameRecord(a: CopiedRecord, b: CopiedRecord): boolean {
 function divergedError(): VaultError {
   return new VaultError(
     'CONFLICT',
-    'The target has audit entries that the vault does not have, so it is not a copy of it. Nothing was changed.',
+    'The target has audit entries that the vault does not have, so it is not a copy of it. Nothing was changed. If it was left by a move, delete it with `keyhold move STORE --cancel`, then try again.',
     { reason: 'vault_newer' },
   );
 }

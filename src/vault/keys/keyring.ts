@@ -146,15 +146,11 @@ export class Keyring {
     if (known !== undefined) return known.is_rotating ? this.#rotated(known) : known;
     await this.#lease?.checkUncached();
     if (id.equals(VAULT_OWNER) || id.equals(SIGNING_OWNER)) return undefined;
-    const loaded = await this.#load(id);
-    // Another caller may have loaded it meanwhile: there is one object, so that all see a rotation.
-    const present = this.#by_id.get(cache_key) ?? loaded;
-    if (present !== undefined) this.#by_id.set(cache_key, present);
-    return present;
+    return this.#load(id, cache_key);
   }
 
   /** Again if newer versions were loaded meanwhile: `refresh` adds them to the cached keys only. */
-  async #load(id: Buffer): Promise<KeyVersions | undefined> {
+  async #load(id: Buffer, cache_key: string): Promise<KeyVersions | undefined> {
     for (;;) {
       const refreshes = this.#refreshes;
       const [first, ...later] = await this.wrapped.versionsOf(id);
@@ -162,7 +158,11 @@ export class Keyring {
       const loaded = new KeyVersions(id, first.version, first.key);
       for (const { version, key } of later) loaded.add(version, key);
       if (loaded.is_rotating) await this.#rotated(loaded);
-      if (this.#refreshes === refreshes) return loaded;
+      if (this.#refreshes !== refreshes) continue;
+      // Another caller may have loaded it meanwhile: there is one object, so that all see a rotation.
+      const present = this.#by_id.get(cache_key) ?? loaded;
+      this.#by_id.set(cache_key, present);
+      return present;
     }
   }
 

@@ -1,4 +1,4 @@
-/** Makes a received copy equal to its source, and compares both: header, keys, records and every audit entry, byte by byte. */
+/** Makes a received copy equal to its source: header, keys, records and entries. Compares all but the header byte by byte. */
 import { VaultError } from '../../contract/errors.ts';
 import type { RowReader, StoredEntry, StoreSnapshot } from '../../store/store.ts';
 import type { StoreReceiver } from '../../store/transfer.ts';

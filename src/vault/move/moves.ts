@@ -6,8 +6,8 @@
 import { createHash } from 'node:crypto';
 import { type Caller, isOperator } from '../../contract/caller.ts';
 import { VaultError } from '../../contract/errors.ts';
-import { movedError, targetNotEmptyError } from '../../store/errors.ts';
-import type { VaultMove } from '../../store/move.ts';
+import { conflictError, movedError, targetNotEmptyError } from '../../store/errors.ts';
+import { isSameMove, type VaultMove } from '../../store/move.ts';
 import type { RowReader } from '../../store/store.ts';
 import type { StoreReceiver, TransferTarget } from '../../store/transfer.ts';
 import { vaultIdOf } from '../audit/anchor.ts';
@@ -81,10 +81,12 @@ export class Moves {
     if (!is_done) await this.#record(caller, id);
     const compared = new ComparedEntries();
     await this.#copy(id, target, compared, options);
-    const receiver = await target.receive(id, await this.#header());
+    const receiver = await target.receive(id, await this.#header(), true);
     const refused_since_ms = performance.now();
     const move: VaultMove = { id, location, is_done: false };
     try {
+      // Another process may have cancelled a move that was done.
+      if (is_done && !isSameMove(await store.move(), begun)) throw conflictError();
       if (!is_done) await store.setMove(undefined, move);
       await this.#copyRest(receiver, compared);
       if (!is_done) await store.setMove(move, { ...move, is_done: true });
@@ -168,8 +170,9 @@ export class Moves {
     const present = await this.#parts.store.snapshot();
     try {
       if (existing.move === undefined) {
-        if (begun?.is_done === true && (await hasEntries(existing, await present.heads()))) return true;
-        throw targetNotEmptyError();
+        if (begun?.is_done !== true) throw targetNotEmptyError();
+        if (await hasEntries(existing, await present.heads())) return true;
+        throw otherVaultError(begun);
       }
       // A vault that was moved away from there, to this store.
       if (!(await hasEntries(present, await existing.heads()))) throw targetNotEmptyError();
@@ -188,7 +191,7 @@ export class Moves {
     { accept, onProgress }: MoveOptions,
   ): Promise<void> {
     const { keys, random } = this.#parts;
-    const receiver = await target.receive(id, await this.#header());
+    const receiver = await target.receive(id, await this.#header(), true);
     try {
       await this.#copyFirst(receiver, onProgress);
       for (let round = 1; round <= ROUNDS_MAX; round++) {
@@ -274,6 +277,14 @@ function completeError({ location }: VaultMove): VaultError {
     'CONFLICT',
     `The move to ${location} is complete, so it cannot be cancelled. Nothing was changed. To go back, set KEYHOLD_STORE to the new store, and move the vault from there.`,
     { reason: 'vault_moved' },
+  );
+}
+
+function otherVaultError({ location }: VaultMove): VaultError {
+  return new VaultError(
+    'CONFLICT',
+    `The move to ${location} was not completed, and another vault is there now. Nothing was changed. Remove that vault, then end the move with \`keyhold move ${location} --cancel\`, or run it again.`,
+    { reason: 'target_not_empty' },
   );
 }
 

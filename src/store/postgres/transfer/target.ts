@@ -2,11 +2,12 @@
  * Receives a vault into a database. The rows go to the tables of the vault, which the table `move` marks as incomplete: no
  * process opens it before the mark is removed in the last step. A vault that was moved away before is kept in another schema.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { VaultError } from '../../../contract/errors.ts';
 import { incompleteMoveError, receivingError, targetNotEmptyError } from '../../errors.ts';
 import type { Store, StoreHeader, StoreSnapshot } from '../../store.ts';
 import type { FormerVault, Published, StoreReceiver, TransferTarget } from '../../transfer.ts';
-import { Connection, type PostgresOptions, type Session } from '../connection.ts';
+import { Connection, type PostgresOptions, type Query, type Session } from '../connection.ts';
 import { isPermissionMissing, notOwnerError, toStoreError, withoutDetail } from '../errors.ts';
 import {
   createVault,
@@ -28,6 +29,8 @@ const TRY_LOCK = { text: `SELECT pg_try_advisory_lock(${RECEIVER_LOCK})` };
 const UNLOCK = { text: `SELECT pg_advisory_unlock(${RECEIVER_LOCK})` };
 /** Vaults that were moved away and kept. */
 const KEPT_MAX = 1_000;
+const CLOSED_WITHIN_MS = 2_000;
+const POLL_MS = 100;
 
 export class PostgresTarget implements TransferTarget {
   readonly #options: PostgresOptions;
@@ -46,12 +49,13 @@ export class PostgresTarget implements TransferTarget {
     return has_vault ? openPostgresSnapshot(this.#options) : undefined;
   }
 
-  async receive(transfer_id: string, header: StoreHeader): Promise<StoreReceiver> {
+  async receive(transfer_id: string, header: StoreHeader, keeps_former = false): Promise<StoreReceiver> {
     const connection = this.#connect();
     try {
       const session = await connection.session();
       await lock(session);
-      await inTransaction(session, () => prepare(session, transfer_id, header));
+      if (keeps_former && (await readMoveRow(session))?.state === 'moved') await assertNotInUse(session);
+      await inTransaction(session, () => prepare(session, transfer_id, header, keeps_former));
       return new PostgresReceiver(connection, session);
     } catch (error) {
       await connection.close();
@@ -117,14 +121,35 @@ async function lock(session: Session): Promise<void> {
 }
 
 /** Inside a transaction: makes an empty vault that is marked as incomplete, unless an earlier run of the transfer did. */
-async function prepare(session: Session, id: string, header: StoreHeader): Promise<void> {
+async function prepare(
+  session: Session,
+  id: string,
+  header: StoreHeader,
+  keeps_former: boolean,
+): Promise<void> {
   await session.run([lockQuery()]);
   const row = await readMoveRow(session);
   if (row?.state === 'receiving' && row.id === id) return;
   if (row?.state === 'receiving') await session.run([DROP_TABLES]);
-  else if (row !== undefined) await keepFormer(session);
+  else if (row?.state === 'moved' && keeps_former) await keepFormer(session);
   if (!(await createVault(session, header))) throw targetNotEmptyError();
   await createMoveTable(session, { state: 'receiving', id, location: '' });
+}
+
+/** A process that has the former vault open would read and write the tables that are received. */
+async function assertNotInUse(session: Session): Promise<void> {
+  const others: Query = {
+    text: `SELECT count(*)::integer FROM pg_stat_activity
+      WHERE datname = current_database() AND application_name = 'keyhold' AND pid <> pg_backend_pid()`,
+  };
+  // The server may not have noticed yet that a connection was closed.
+  const until_ms = performance.now() + CLOSED_WITHIN_MS;
+  for (;;) {
+    const [[[count] = []] = []] = await session.run([others]);
+    if (count === 0) return;
+    if (performance.now() > until_ms) throw formerInUseError();
+    await sleep(POLL_MS);
+  }
 }
 
 /** Renames the schema of a vault that was moved away. */
@@ -144,6 +169,14 @@ async function keepFormer(session: Session): Promise<void> {
   throw new VaultError(
     'UNAVAILABLE',
     `There are ${KEPT_MAX} former vaults in schemas of the database. Drop the ones that you do not need, then try again.`,
+  );
+}
+
+function formerInUseError(): VaultError {
+  return new VaultError(
+    'UNAVAILABLE',
+    'Another process has the former vault in this database open. Stop the servers, MCP clients and commands that use it, then run the command again.',
+    { reason: 'busy' },
   );
 }
 

@@ -21,6 +21,7 @@ import type { Batch, OnCommit, Plan, RowRead } from '../../store.ts';
 import type { Connection, Session } from '../connection.ts';
 import {
   BrokenConnectionError,
+  busyError,
   ConnectError,
   isDemoted,
   isRetryable,
@@ -228,8 +229,8 @@ export class GroupCommitQueue {
   ): Promise<void> {
     if (isMovedFailure(error)) {
       const failure = await movedFailure(session);
-      if (failure !== undefined) return reject(changes, failure);
-      return this.#writeLater(changes, STORE_BUSY_TIMEOUT_MS, toStoreError(error));
+      if (failure === undefined) return this.#writeLater(changes, STORE_BUSY_TIMEOUT_MS, busyError());
+      return reject(changes, failure);
     }
     if (isDemoted(error))
       return this.#writeLater(changes, this.#options.outage_timeout_ms, toStoreError(error));
@@ -275,8 +276,7 @@ export class GroupCommitQueue {
         if (session.takeWarning()) throw new BrokenConnectionError('the standby did not confirm the commit');
         if (is_committed) return this.#finish(group, changes);
         this.#pending.postpone(changes, outage_timeout_ms, broken);
-        await sleep(RETRY_MS);
-        return;
+        return await sleep(RETRY_MS);
       } catch (error) {
         const is_final = error instanceof VaultError;
         if (is_final || performance.now() > give_up_at_ms)

@@ -70,7 +70,7 @@ export async function rotateRootKey(
   try {
     wrapped = await replace(parts, caller, local, { former, prepared, noteFormer }, progress);
   } catch (error) {
-    if (error instanceof UnknownOutcomeError) throw keptKeyError(error.cause, to, prepared);
+    if (error instanceof UnknownOutcomeError) throw keptKeyError(error.cause, { from, to }, prepared);
     await discardUnused(parts, to, prepared);
     throw error;
   }
@@ -172,12 +172,16 @@ class UnknownOutcomeError extends Error {
 }
 
 /** Neither key is removed. The next rotation removes a file that it does not need. */
-function keptKeyError(cause: unknown, to: RootKeySource, { next, header }: PreparedKey): Error {
+function keptKeyError(
+  cause: unknown,
+  { from, to }: Readonly<Record<'from' | 'to', RootKeySource>>,
+  { next, header }: PreparedKey,
+): Error {
   const { root_key_ref: ref } = header;
   const kept =
-    next !== undefined
+    next !== undefined && isSameFile(from, to)
       ? `The new root key was kept in the file ${basename(next)}, beside the key file. Keep both files: each start of Keyhold uses the one that opens the vault. Then run the command again.`
-      : `The new root key was kept${to.kind === 'keychain' ? ` in the keychain: ${ref}` : ''}. Keep both keys until the vault opens with one of them: try the former KEYHOLD_ROOT_KEY, then the new one. Then run the command again if it opened with the former one.`;
+      : `The new root key was kept${to.kind === 'keychain' ? ` in the keychain: ${ref}` : ''}${next === undefined ? '' : ` in the file ${next}`}. Keep both keys until the vault opens with one of them: try the former KEYHOLD_ROOT_KEY, then the new one. Then run the command again if it opened with the former one.`;
   if (!(cause instanceof VaultError)) return new VaultError('INTERNAL', kept, { cause });
   const options = cause.reason === undefined ? { cause } : { cause, reason: cause.reason };
   return new VaultError(cause.code, `${cause.message} ${kept}`, options);
