@@ -24,7 +24,7 @@ export async function moveVault(
     if (json) return printJson(context, { cancelled: was_moving, copy_failure: copy_failure ?? null });
     const lines = was_moving
       ? ['The move was cancelled. The present store is the vault, and accepts writes again.']
-      : ['No move was running. A partial copy in the new store was deleted.'];
+      : ['No move was running. A partial copy in the new store, if there was one, was deleted.'];
     if (copy_failure !== undefined)
       lines.push(
         `The partial copy in the new store was not deleted: ${copy_failure} Then run this command again.`,
