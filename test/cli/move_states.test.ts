@@ -154,6 +154,22 @@ describe.skipIf(NO_POSTGRESQL)('keyhold move --cancel', { timeout: TEST_TIMEOUT_
     await keyholdOk(moving.home, ['move', uri], { env: PASSWORD });
   });
 
+  test('ends a move that was killed before its last step, and deletes the copy', async () => {
+    const database = await createDatabase(server);
+    const uri = uriOf(database);
+    const clear = () => server.execute('DROP SCHEMA keyhold CASCADE', database);
+    const moving = await killedAtMark(await filled(20), uri, clear);
+    const store = openSqlite(fileOf(moving));
+    const begun = await store.move();
+    if (begun === undefined) throw new Error('no move');
+    await store.setMove(begun, { ...begun, is_done: true });
+    await store.close();
+    await keyholdOk(moving.home, ['move', uri, '--cancel'], { env: PASSWORD });
+    await assertUsable(moving);
+    await keyholdOk(moving.home, ['move', uri], { env: PASSWORD });
+    await assertUsable(moving, { ...PASSWORD, KEYHOLD_STORE: uri });
+  });
+
   test('is refused after a complete move, and changes nothing', async () => {
     const from = await filled(3);
     const to = await databaseSite(server);

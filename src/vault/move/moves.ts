@@ -18,6 +18,7 @@ import type { VaultDependencies } from '../dependencies.ts';
 import { type Guard, NO_SINGLE_STACK } from '../guard.ts';
 import { idText } from '../records/record_codec.ts';
 import { assertEqual, ComparedEntries, catchUp } from './equality.ts';
+import { completeError, findingsError, otherVaultError } from './errors.ts';
 
 /** The store that a vault moves to. */
 export interface MoveDestination {
@@ -123,17 +124,26 @@ export class Moves {
 
   /** Deletes the copy. Ends a move that is done, unless the other store is the vault. */
   async #discard(id: string, target: TransferTarget, begun: VaultMove | undefined): Promise<void> {
+    const { store } = this.#parts;
+    const done = begun?.is_done === true ? begun : undefined;
     const receiver = await target.receive(id, await this.#header());
+    // Writes stay refused, and a move that is still running does not copy again.
+    const ending = done && { ...done, is_done: false };
     try {
-      await assertNotPublished(target, begun);
+      await assertNotPublished(target, done);
+      if (done !== undefined) await store.setMove(done, ending);
     } finally {
       await receiver.close();
-      await target.discard();
     }
-    if (begun?.is_done !== true) return;
-    // Not before the copy is deleted: until then a move that is still running can make the other store the vault.
-    await assertNotPublished(target, begun);
-    await this.#parts.store.setMove(begun, undefined);
+    try {
+      await target.discard();
+      // Until the copy was deleted, a running move could make the other store the vault.
+      await assertNotPublished(target, done);
+    } catch (error) {
+      if (done !== undefined) await store.setMove(ending, done);
+      throw error;
+    }
+    if (done !== undefined) await store.setMove(ending, undefined);
   }
 
   async #authorize(caller: Caller): Promise<void> {
@@ -265,33 +275,9 @@ async function assertContained(present: RowReader | undefined, received: RowRead
     throw targetNotEmptyError();
 }
 
-async function assertNotPublished(target: TransferTarget, begun: VaultMove | undefined): Promise<void> {
+/** `done`: a move that only has to make the other store the vault. */
+async function assertNotPublished(target: TransferTarget, done: VaultMove | undefined): Promise<void> {
   const existing = await target.openExisting();
   await existing?.close();
-  if (begun?.is_done === true && existing !== undefined && existing.move === undefined)
-    throw completeError(begun);
-}
-
-function completeError({ location }: VaultMove): VaultError {
-  return new VaultError(
-    'CONFLICT',
-    `The move to ${location} is complete, so it cannot be cancelled. Nothing was changed. To go back, set KEYHOLD_STORE to the new store, and move the vault from there.`,
-    { reason: 'vault_moved' },
-  );
-}
-
-function otherVaultError({ location }: VaultMove): VaultError {
-  return new VaultError(
-    'CONFLICT',
-    `The move to ${location} was not completed, and another vault is there now. Nothing was changed. Remove that vault, then end the move with \`keyhold move ${location} --cancel\`, or run it again.`,
-    { reason: 'target_not_empty' },
-  );
-}
-
-function findingsError(count: number): VaultError {
-  return new VaultError(
-    'CORRUPT',
-    `The audit logs have ${count} ${count === 1 ? 'finding' : 'findings'}: see \`keyhold audit verify\`. The vault was not moved. To move it as it is, add --accept.`,
-    { reason: 'audit_broken' },
-  );
+  if (done !== undefined && existing !== undefined && existing.move === undefined) throw completeError(done);
 }
