@@ -15,8 +15,10 @@ export interface PostgresHost {
   readonly sslmode: SslMode;
 }
 
-/** As libpq defines them. `require` encrypts and verifies nothing; `verify-ca` does not compare the host name. A URI with
- * `require` and certificates is a location with `verify-ca`. */
+/**
+ * As libpq defines them. `require` encrypts and verifies nothing; `verify-ca` does not compare the host name. A URI with
+ * `require` and certificates is a location with `verify-ca`.
+ */
 export const SSL_MODES = ['disable', 'require', 'verify-ca', 'verify-full'] as const;
 export type SslMode = (typeof SSL_MODES)[number];
 

@@ -44,11 +44,8 @@ export function movedError({ location, is_done }: VaultMove): VaultError {
   const message = is_done
     ? `The vault was moved to ${location}, so nothing was changed here. Set KEYHOLD_STORE to the new store and restart Keyhold.`
     : `The vault is being moved to ${location}, so nothing was changed. Try again shortly. If no move is running, complete it with \`keyhold move\`, or end it with \`keyhold move --cancel\`.`;
-  return new VaultError('UNAVAILABLE', message, {
-    reason: 'vault_moved',
-    retry: true,
-    retry_after: MOVE_RETRY_AFTER_S,
-  });
+  const next_step = is_done ? { retry: false } : { retry: true, retry_after: MOVE_RETRY_AFTER_S };
+  return new VaultError('UNAVAILABLE', message, { reason: 'vault_moved', ...next_step });
 }
 
 /** A part of a vault was received, and the move or restore has not ended. */

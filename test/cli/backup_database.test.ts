@@ -1,15 +1,11 @@
 /** Backups of a vault in PostgreSQL, and restores to a database: between both engines, and to a database that has a vault. */
 import fs from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { keyhold, keyholdJson, keyholdOk } from '../kit/child/cli.ts';
 import { useVaultProcesses } from '../kit/child/vault_process.ts';
-import {
-  NO_POSTGRESQL,
-  POSTGRESQL_OWNER_PASSWORD,
-  type PostgresqlServer,
-  startPostgresql,
-} from '../kit/servers/postgresql.ts';
+import { NO_POSTGRESQL, POSTGRESQL_OWNER_PASSWORD } from '../kit/servers/postgresql.ts';
+import { usePostgresql } from '../kit/servers/use_postgresql.ts';
 import type { VaultRows } from '../kit/vault/moved_rows.ts';
 import { auditedRequests, copyRootKey, databaseSite, fileSite, type Site } from '../kit/vault/sites.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
@@ -17,14 +13,8 @@ import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 const TEST_TIMEOUT_MS = 120_000;
 
 const processes = useVaultProcesses();
-let server: PostgresqlServer;
+const server = usePostgresql();
 let file: string;
-
-beforeAll(async () => {
-  if (NO_POSTGRESQL) return;
-  server = await startPostgresql(['local all all trust', 'host all all 127.0.0.1/32 scram-sha-256']);
-});
-afterAll(() => server?.stop());
 beforeEach(() => {
   file = join(temporaryFolder(), 'vault.backup');
 });

@@ -1,7 +1,7 @@
 /** `keyhold move`: from a file to PostgreSQL and back while other processes write, refusals, and moves that do not end. */
 import fs from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { openPostgres } from '../../src/store/postgres/store.ts';
 import { PostgresTarget } from '../../src/store/postgres/transfer/target.ts';
 import { openSqlite } from '../../src/store/sqlite/store.ts';
@@ -13,9 +13,8 @@ import {
   NO_POSTGRESQL,
   POSTGRESQL_OWNER,
   POSTGRESQL_OWNER_PASSWORD,
-  type PostgresqlServer,
-  startPostgresql,
 } from '../kit/servers/postgresql.ts';
+import { usePostgresql } from '../kit/servers/use_postgresql.ts';
 import { rowsOfDatabase, rowsOfFile } from '../kit/vault/moved_rows.ts';
 import { auditedRequests } from '../kit/vault/sites.ts';
 import { openTestVault } from '../kit/vault/temp_vault.ts';
@@ -25,13 +24,7 @@ const PASSWORD = { KEYHOLD_STORE_PASSWORD: POSTGRESQL_OWNER_PASSWORD };
 const ID = 'ab'.repeat(16);
 
 const processes = useVaultProcesses();
-let server: PostgresqlServer;
-
-beforeAll(async () => {
-  if (NO_POSTGRESQL) return;
-  server = await startPostgresql(['local all all trust', 'host all all 127.0.0.1/32 scram-sha-256']);
-});
-afterAll(() => server?.stop());
+const server = usePostgresql();
 
 interface Database {
   readonly name: string;

@@ -1,14 +1,10 @@
 /** A database whose vault was moved away: what it refuses, and the move back to it. */
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { keyhold, keyholdOk } from '../kit/child/cli.ts';
 import { errorOf } from '../kit/outcome.ts';
-import {
-  NO_POSTGRESQL,
-  POSTGRESQL_OWNER_PASSWORD,
-  type PostgresqlServer,
-  startPostgresql,
-} from '../kit/servers/postgresql.ts';
+import { NO_POSTGRESQL, POSTGRESQL_OWNER_PASSWORD } from '../kit/servers/postgresql.ts';
+import { usePostgresql } from '../kit/servers/use_postgresql.ts';
 import { databaseSite } from '../kit/vault/sites.ts';
 import { openTestVault } from '../kit/vault/temp_vault.ts';
 
@@ -16,12 +12,7 @@ const TEST_TIMEOUT_MS = 120_000;
 const PASSWORD = { KEYHOLD_STORE_PASSWORD: POSTGRESQL_OWNER_PASSWORD };
 const CREDENTIAL = { service_id: 'linear', credential_type: 'api_key' as const, credential_value: 'v' };
 
-let server: PostgresqlServer;
-beforeAll(async () => {
-  if (NO_POSTGRESQL) return;
-  server = await startPostgresql(['local all all trust', 'host all all 127.0.0.1/32 scram-sha-256']);
-});
-afterAll(() => server?.stop());
+const server = usePostgresql();
 
 /** A vault that was moved from a database to a file, and a process that has had the database open since before. */
 async function movedAway() {

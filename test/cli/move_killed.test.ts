@@ -7,7 +7,7 @@ import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { PROGRAM } from '../kit/child/built_program.ts';
 import { keyhold, keyholdOk, newHome, removeHome } from '../kit/child/cli.ts';
 import { runSize } from '../kit/run_size.ts';
@@ -16,9 +16,8 @@ import {
   NO_POSTGRESQL,
   POSTGRESQL_OWNER,
   POSTGRESQL_OWNER_PASSWORD,
-  type PostgresqlServer,
-  startPostgresql,
 } from '../kit/servers/postgresql.ts';
+import { usePostgresql } from '../kit/servers/use_postgresql.ts';
 import { isFileMoved, rowsOfDatabase, rowsOfFile } from '../kit/vault/moved_rows.ts';
 import { openTestVault, temporaryFolder } from '../kit/vault/temp_vault.ts';
 
@@ -30,12 +29,7 @@ const MARKED_MS = 100;
 const TEST_TIMEOUT_MS = 1_800_000;
 const PASSWORD = { KEYHOLD_STORE_PASSWORD: POSTGRESQL_OWNER_PASSWORD };
 
-let server: PostgresqlServer;
-beforeAll(async () => {
-  if (NO_POSTGRESQL) return;
-  server = await startPostgresql(['local all all trust', 'host all all 127.0.0.1/32 scram-sha-256']);
-});
-afterAll(() => server?.stop());
+const server = usePostgresql();
 
 interface Killed {
   readonly home: string;

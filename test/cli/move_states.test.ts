@@ -1,7 +1,7 @@
 /** `keyhold move` on full disks, with roles that have few permissions, during key rotations, and its cancellation. */
 import { chownSync, cpSync, mkdirSync, readFileSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { openSqlite } from '../../src/store/sqlite/store.ts';
 import { startProgram } from '../kit/child/built_program.ts';
 import { keyhold, keyholdJson, keyholdOk } from '../kit/child/cli.ts';
@@ -13,10 +13,9 @@ import {
   POSTGRESQL_OWNER,
   POSTGRESQL_OWNER_PASSWORD,
   POSTGRESQL_USER_ID,
-  type PostgresqlServer,
-  startPostgresql,
 } from '../kit/servers/postgresql.ts';
 import { startTcpProxy } from '../kit/servers/tcp_proxy.ts';
+import { usePostgresql } from '../kit/servers/use_postgresql.ts';
 import { isFileMoved } from '../kit/vault/moved_rows.ts';
 import { databaseSite, fileSite, type Site } from '../kit/vault/sites.ts';
 import { openTestVault, temporaryFolder } from '../kit/vault/temp_vault.ts';
@@ -28,12 +27,7 @@ const LEFT_KIB = 1_500;
 const PASSWORD = { KEYHOLD_STORE_PASSWORD: POSTGRESQL_OWNER_PASSWORD };
 const MOVE = { id: 'ab'.repeat(16), location: 'elsewhere', is_done: false };
 
-let server: PostgresqlServer;
-beforeAll(async () => {
-  if (NO_POSTGRESQL) return;
-  server = await startPostgresql(['local all all trust', 'host all all 127.0.0.1/32 scram-sha-256']);
-});
-afterAll(() => server?.stop());
+const server = usePostgresql();
 
 const uriOf = (database: string, user = POSTGRESQL_OWNER, port = server.port) =>
   `postgres://${user}@127.0.0.1:${port}/${database}`;

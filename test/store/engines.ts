@@ -6,6 +6,7 @@ import type { OnCommit, Store } from '../../src/store/store.ts';
 import {
   createDatabase,
   NO_POSTGRESQL,
+  PASSWORD_RULES,
   POSTGRESQL_OWNER,
   POSTGRESQL_OWNER_PASSWORD,
   type PostgresqlServer,
@@ -30,7 +31,7 @@ let server: Promise<PostgresqlServer> | undefined;
 
 /** The server of this test file, which is started when it is needed. */
 export function sharedPostgresql(): Promise<PostgresqlServer> {
-  server ??= startPostgresql(['local all all trust', 'host all all 127.0.0.1/32 scram-sha-256']);
+  server ??= startPostgresql(PASSWORD_RULES);
   return server;
 }
 

@@ -8,11 +8,12 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { describe, expect, onTestFinished, test } from 'vitest';
 import { PROGRAM } from '../kit/child/built_program.ts';
 import { keyhold, keyholdOk } from '../kit/child/cli.ts';
 import { runSize } from '../kit/run_size.ts';
-import { NO_POSTGRESQL, type PostgresqlServer, startPostgresql } from '../kit/servers/postgresql.ts';
+import { NO_POSTGRESQL } from '../kit/servers/postgresql.ts';
+import { usePostgresql } from '../kit/servers/use_postgresql.ts';
 import { copyRootKey, databaseSite, fileSite, type Site } from '../kit/vault/sites.ts';
 import { openTestVault, temporaryFolder } from '../kit/vault/temp_vault.ts';
 
@@ -23,12 +24,7 @@ const ENDED_RUNS_MAX = 10 * KILLS;
 const CREDENTIALS = 150;
 const TEST_TIMEOUT_MS = 3_600_000;
 
-let server: PostgresqlServer;
-beforeAll(async () => {
-  if (NO_POSTGRESQL) return;
-  server = await startPostgresql(['local all all trust', 'host all all 127.0.0.1/32 scram-sha-256']);
-});
-afterAll(() => server?.stop());
+const server = usePostgresql();
 
 /** The engine that a vault is backed up from, and restored to. */
 interface Engine {

@@ -269,7 +269,6 @@ function configOf(options: PostgresOptions, server: PostgresHost) {
     password: async () => (await readPassword(server)) ?? '',
     ssl: tls ?? false,
     sslnegotiation: 'postgres',
-    client_encoding: 'UTF8',
     application_name: 'keyhold',
     connectionTimeoutMillis: connect_timeout_ms ?? CONNECT_TIMEOUT_MS,
     query_timeout: QUERY_TIMEOUT_MS,

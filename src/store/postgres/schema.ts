@@ -5,6 +5,7 @@
 import { VaultError } from '../../contract/errors.ts';
 import type { StoreHeader } from '../store.ts';
 import type { Query, Rows, Session } from './connection.ts';
+import { BEGIN, COMMIT, ROLLBACK } from './statements.ts';
 
 /** The letters KHLD. Serializes migrations and the creation of the vault. */
 const ADVISORY_LOCK = 0x4b_48_4c_44;
@@ -161,15 +162,15 @@ export async function readHeader(session: Session): Promise<StoreHeader | undefi
 
 /** Runs `act` between BEGIN and COMMIT; an error undoes it. */
 export async function inTransaction<Result>(session: Session, act: () => Promise<Result>): Promise<Result> {
-  await session.run([{ text: 'BEGIN' }]);
+  await session.run([BEGIN]);
   let result: Result;
   try {
     result = await act();
   } catch (error) {
-    if (!session.is_broken) await session.run([{ text: 'ROLLBACK' }]).catch(() => undefined);
+    if (!session.is_broken) await session.run([ROLLBACK]).catch(() => undefined);
     throw error;
   }
-  await session.run([{ text: 'COMMIT' }]);
+  await session.run([COMMIT]);
   return result;
 }
 

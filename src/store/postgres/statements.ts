@@ -171,6 +171,10 @@ export function belowVersionQuery(
 }
 
 /** Locks the keys of all organizations. */
+export const BEGIN: Query = { text: 'BEGIN' };
+export const COMMIT: Query = { text: 'COMMIT' };
+export const ROLLBACK: Query = { text: 'ROLLBACK' };
+
 export const LOCK_VAULT: Query = { name: 'lock_vault', text: 'SELECT 1 FROM keyhold.vault FOR UPDATE' };
 /** By a statement after the lock: it sees the commits that the lock has waited for. */
 export const VAULT_KEYS: Query = {

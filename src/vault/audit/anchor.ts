@@ -66,9 +66,9 @@ export class AuditAnchor {
   }
 
   /**
-   * Throws CORRUPT if the store is older than the anchor, or UNAVAILABLE if the vault was moved away. A database that was restored from a backup, or whose standby lost
-   * writes, must not be written to: what was acknowledged since would be lost for good. An anchor that cannot be read or was
-   * changed shows no rollback; the verification reports it.
+   * Throws CORRUPT if the store is older than the anchor, or UNAVAILABLE if the vault was moved away. A database that was restored
+   * from a backup, or whose standby lost writes, must not be written to: what was acknowledged since would be lost for good. An
+   * anchor that cannot be read or was changed shows no rollback; the verification reports it.
    */
   async assertReached(): Promise<void> {
     let chains: Read;

@@ -112,6 +112,18 @@ export async function startPostgresql(
   return { port, data, execute, query, restart, stop };
 }
 
+/** The owner needs no password on the socket, and one over TCP. */
+export const PASSWORD_RULES: readonly string[] = [
+  'local all all trust',
+  'host all all 127.0.0.1/32 scram-sha-256',
+];
+
+/** Each commit then waits for a synchronous standby of this name; for none if it is empty. */
+export async function requireStandby(server: PostgresqlServer, name: string): Promise<void> {
+  await server.execute(`ALTER SYSTEM SET synchronous_standby_names = '${name}'`);
+  await server.execute('SELECT pg_reload_conf()');
+}
+
 let databases = 0;
 
 /** Creates an empty database and resolves with its name. */

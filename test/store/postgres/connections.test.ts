@@ -184,7 +184,6 @@ describe.skipIf(NO_POSTGRESQL)('environment variables of libpq', () => {
 
   test.each([
     ['PGSSLNEGOTIATION', 'direct'],
-    ['PGCLIENT_ENCODING', 'LATIN1'],
     ['PGSSLMODE', 'require'],
     ['PGHOST', 'missing.invalid'],
   ])('do not change the connection: %s=%s', async (name, value) => {

@@ -11,6 +11,7 @@ import {
   NO_POSTGRESQL,
   POSTGRESQL_USER_ID,
   type PostgresqlServer,
+  requireStandby,
 } from '../../kit/servers/postgresql.ts';
 import { postgresOptions, sharedPostgresql } from '../engines.ts';
 import { entry, HEADER, put, readChain, record, remove } from '../store_kit.ts';
@@ -30,12 +31,6 @@ const batch = (name: string, revision = 0): Batch => ({
   writes: [put(name, revision)],
   audit: [entry('o', `${name} ${revision + 1}`)],
 });
-
-/** A synchronous standby that is missing, or none: each commit then waits for it. */
-async function requireStandby(server: PostgresqlServer, name: string): Promise<void> {
-  await server.execute(`ALTER SYSTEM SET synchronous_standby_names = '${name}'`);
-  await server.execute('SELECT pg_reload_conf()');
-}
 
 /** Cancels the wait of the next commit of the store, as an operator may who finds a session that hangs. */
 async function cancelWait(server: PostgresqlServer): Promise<void> {

@@ -11,9 +11,11 @@ import { errorOf } from '../../kit/outcome.ts';
 import {
   createDatabase,
   NO_POSTGRESQL,
+  PASSWORD_RULES,
   POSTGRESQL_OWNER,
   POSTGRESQL_OWNER_PASSWORD,
   type PostgresqlServer,
+  requireStandby,
   startPostgresql,
 } from '../../kit/servers/postgresql.ts';
 import { test_engine } from '../../kit/vault/database.ts';
@@ -23,14 +25,9 @@ const OUTAGE_TIMEOUT_MS = 300;
 const TIMEOUT_MS = 120_000;
 
 async function newServer(): Promise<PostgresqlServer> {
-  const server = await startPostgresql(['local all all trust', 'host all all 127.0.0.1/32 scram-sha-256']);
+  const server = await startPostgresql(PASSWORD_RULES);
   onTestFinished(() => server.stop());
   return server;
-}
-
-async function requireStandby(server: PostgresqlServer, name: string): Promise<void> {
-  await server.execute(`ALTER SYSTEM SET synchronous_standby_names = '${name}'`);
-  await server.execute('SELECT pg_reload_conf()');
 }
 
 /** The parts of an open vault whose store gives up soon. */

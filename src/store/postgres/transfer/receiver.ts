@@ -3,11 +3,8 @@ import type { CopiedRecord, StoreHeader, WrappedKey } from '../../store.ts';
 import type { CopiedEntries, RowWrites, StoreReceiver } from '../../transfer.ts';
 import { byteaArray, int4Array, int8Array, textArray } from '../arrays.ts';
 import type { Connection, Query, Session } from '../connection.ts';
+import { BEGIN, COMMIT, ROLLBACK } from '../statements.ts';
 import { PostgresRowReader } from './row_reader.ts';
-
-const BEGIN: Query = { text: 'BEGIN' };
-const COMMIT: Query = { text: 'COMMIT' };
-const ROLLBACK: Query = { text: 'ROLLBACK' };
 
 export class PostgresReceiver extends PostgresRowReader implements StoreReceiver {
   readonly #connection: Connection;

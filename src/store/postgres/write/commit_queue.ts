@@ -29,7 +29,7 @@ import {
   unknownOutcomeError,
   withoutDetail,
 } from '../errors.ts';
-import { keyOf } from '../statements.ts';
+import { BEGIN, COMMIT, keyOf, ROLLBACK } from '../statements.ts';
 import { isMovedFailure, movedFailure } from '../transfer/move_state.ts';
 import { Contention } from './contention.ts';
 import { hasOtherKeys, isConflict, isLockTimeout, isTakenPosition } from './failures.ts';
@@ -37,7 +37,7 @@ import { Group } from './group.ts';
 import { isFree, loadGroup } from './group_loader.ts';
 import { Needs } from './group_state.ts';
 import type { KnownHeads } from './known_heads.ts';
-import { BEGIN, COMMIT, othersOf, ROLLBACK, wasCommitted } from './outcome.ts';
+import { othersOf, wasCommitted } from './outcome.ts';
 import {
   changesKeys,
   newChange,

@@ -3,6 +3,7 @@
  * is a keyed hash over a ciphertext with a random nonce: an entry with it can only come from that group.
  */
 import type { Query, Rows, Session } from '../connection.ts';
+import { BEGIN, COMMIT, ROLLBACK } from '../statements.ts';
 import type { Group } from './group.ts';
 import type { PendingChange } from './pending_changes.ts';
 
@@ -33,10 +34,6 @@ export function othersOf({ done, failed }: Group, changes: readonly PendingChang
   const planned = new Set([...done, ...failed.map(([change]) => change)]);
   return changes.filter((change) => !planned.has(change));
 }
-
-export const BEGIN: Query = { text: 'BEGIN' };
-export const COMMIT: Query = { text: 'COMMIT' };
-export const ROLLBACK: Query = { text: 'ROLLBACK' };
 
 const NO_BYTES: Buffer = Buffer.alloc(0);
 
