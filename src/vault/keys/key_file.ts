@@ -38,7 +38,7 @@ export function readKeyFile(path: string): string {
     const real_path = fs.realpathSync(path);
     const file = fs.openSync(real_path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
     try {
-      checkFile(real_path, fs.fstatSync(file));
+      checkFile(real_path, file);
       checkFolders(path);
       const buffer = Buffer.alloc(FILE_MAX_BYTES + 1);
       const size = fs.readSync(file, buffer, 0, buffer.length, 0);
@@ -58,7 +58,9 @@ export function readKeyFile(path: string): string {
   }
 }
 
-function checkFile(path: string, found: fs.Stats): void {
+/** Throws LOCKED if the open file is not a regular file that only its owner can read. `path` is its path. */
+function checkFile(path: string, file: number): void {
+  const found = fs.fstatSync(file);
   if (!found.isFile())
     throw locked(
       'root_key_invalid',
@@ -82,12 +84,21 @@ function checkFile(path: string, found: fs.Stats): void {
       `Others can read the root key file, so the vault does not open. Run \`chmod 600\` on it. ${MOUNTED_KEY} If others may have read it, create a new vault.`,
     );
   }
-  if (found.nlink > 1 + tempFilesOf(path).length) {
+  if (found.nlink > 1 && hasForeignName(path, file)) {
     throw locked(
       'root_key_exposed',
       'The root key file has a second name (a hard link), which may be in a folder of another user. Copy the file, remove both names, and give the copy the name of the key with mode 600.',
     );
   }
+}
+
+/**
+ * Whether the file has a name other than `path` and those of temporary files. Another process that creates the file removes
+ * its temporary one meanwhile, so the temporary files are listed before the names are counted.
+ */
+function hasForeignName(path: string, file: number): boolean {
+  const known_names = 1 + tempFilesOf(path).length;
+  return fs.fstatSync(file).nlink > known_names;
 }
 
 function checkFolders(path: string): void {

@@ -1,7 +1,7 @@
 /** Who else could read or replace the root key and the vault file: owner, mode, links and folders, at every start. */
 import fs from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { VaultError } from '../../../src/contract/errors.ts';
 import type { CreatePolicy } from '../../../src/vault/open_vault.ts';
 import { runProgram } from '../../kit/child/built_program.ts';
@@ -119,6 +119,24 @@ describe('a root key file', () => {
     const refused = await refusal(home);
     expect(refused).toMatchObject(EXPOSED);
     expect(refused.message).toContain('a hard link');
+  });
+
+  test('a root key file opens the vault while the process that created it removes its temporary file', async () => {
+    const home = await newVault();
+    const temp = join(home, 'keys', 'root.key.01890a5d-0000-4000-8000-0000000000aa');
+    fs.linkSync(keyOf(home), temp);
+    const fstatSync = fs.fstatSync;
+    const fstat = vi.spyOn(fs, 'fstatSync').mockImplementation(((file: number, options?: fs.StatOptions) => {
+      const found = fstatSync(file, options);
+      if (found.nlink === 2) fs.rmSync(temp, { force: true });
+      return found;
+    }) as typeof fs.fstatSync);
+    try {
+      await reopen(home);
+    } finally {
+      fstat.mockRestore();
+    }
+    expect(fs.existsSync(temp)).toBe(false);
   });
 
   test('a root key path that is a named pipe or a large file is refused without waiting for it', async () => {
