@@ -17,6 +17,8 @@ interface Setup {
 const proxies: TcpProxy[] = [];
 /** The values of a record. */
 const BREAKING = Buffer.from('the proxy cuts connections that send this');
+/** A part of each write with an audit entry. */
+const INSERT_ENTRY = 'INSERT INTO keyhold.audit_entry';
 
 afterAll(async () => {
   await Promise.all(proxies.map((proxy) => proxy.close()));
@@ -99,6 +101,37 @@ describe.skipIf(NO_POSTGRESQL)('a commit whose confirmation is lost', () => {
     expect(await revisionOf(store, 'a')).toBe(2);
     expect(await readChain(store, 'o')).toEqual(['a 1', 'a 2']);
   });
+
+  test.each(['before', 'after'])(
+    'is made once if its bytes reach the database late, %s the store sends it again',
+    async (when) => {
+      const setup = await openThroughProxy();
+      const { store, proxy } = setup;
+      await store.commit(batch('a'));
+      let is_held = false;
+      proxy.onRequest((data) => {
+        if (!data.includes(INSERT_ENTRY)) return;
+        proxy.holdRequests();
+        is_held = true;
+      });
+      const update = store.change([{ index: record('a', 1).index }], ([loaded]) => {
+        return { batch: batch('a', loaded?.row.revision), result: undefined };
+      });
+      await expect.poll(() => is_held).toBe(true);
+      const sendHeldBytes = proxy.cutClients();
+      let is_sent_again = false;
+      proxy.onRequest(async (data) => {
+        if (!data.includes(INSERT_ENTRY) || is_sent_again) return;
+        is_sent_again = true;
+        if (when === 'before') await sendHeldBytes();
+      });
+      await update;
+      expect(is_sent_again).toBe(true);
+      if (when === 'after') await sendHeldBytes();
+      await store.commit(batch('a', 2));
+      expect(await readChain(store, 'o')).toEqual(['a 1', 'a 2', 'a 3']);
+    },
+  );
 
   test('without an audit entry resolves too', async () => {
     const setup = await openThroughProxy();

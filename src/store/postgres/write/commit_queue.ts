@@ -37,7 +37,7 @@ import { Group } from './group.ts';
 import { isFree, loadGroup } from './group_loader.ts';
 import { Needs } from './group_state.ts';
 import type { KnownHeads } from './known_heads.ts';
-import { othersOf, wasCommitted } from './outcome.ts';
+import { othersOf, UnknownOutcome } from './outcome.ts';
 import {
   changesKeys,
   newChange,
@@ -46,7 +46,7 @@ import {
   PendingChanges,
   reject,
 } from './pending_changes.ts';
-import { hasWrites, writeStatement } from './write_statement.ts';
+import { hasWrites, WRITE_TIMEOUT_MS, writeStatement } from './write_statement.ts';
 
 export interface GroupCommitQueueOptions {
   readonly connection: Connection;
@@ -61,7 +61,6 @@ export interface GroupCommitQueueOptions {
 
 /** Bounds how long the plans of one group keep other nodes and the event loop waiting. */
 const PLANNING_MS = 10;
-const WRITE_TIMEOUT_MS = 10_000;
 const RETRY_MS = 100;
 /** Of changes whose rows change between two attempts. */
 const ATTEMPTS_MAX = 20;
@@ -262,19 +261,17 @@ export class GroupCommitQueue {
   }
 
   /**
-   * The connection broke with `broken` after the statement was sent. Waits for a primary, and looks there for the group. One of
-   * the changes may break every connection: they are made again one by one, after the others.
+   * The connection broke with `broken` after the statement was sent. Waits for a primary, looks there for the group, and sends
+   * it once more. One of the changes may break every connection: they are made again one by one, after the others.
    */
   async #settle(group: Group, changes: readonly PendingChange[], broken: Error): Promise<void> {
     const { connection, outage_timeout_ms } = this.#options;
     const give_up_at_ms = performance.now() + outage_timeout_ms;
+    const outcome = new UnknownOutcome(group);
     for (;;) {
       try {
         const session = await connection.session();
-        session.takeWarning();
-        const is_committed = await wasCommitted(session, group);
-        if (session.takeWarning()) throw new BrokenConnectionError('the standby did not confirm the commit');
-        if (is_committed) return this.#finish(group, changes);
+        if (await outcome.isCommitted(session)) return this.#finish(group, changes);
         this.#pending.postpone(changes, outage_timeout_ms, broken);
         return await sleep(RETRY_MS);
       } catch (error) {

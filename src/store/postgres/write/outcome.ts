@@ -3,12 +3,53 @@
  * is a keyed hash over a ciphertext with a random nonce: an entry with it can only come from that group.
  */
 import type { Query, Rows, Session } from '../connection.ts';
+import { BrokenConnectionError } from '../errors.ts';
 import { BEGIN, COMMIT, ROLLBACK } from '../statements.ts';
 import type { Group } from './group.ts';
 import type { PendingChange } from './pending_changes.ts';
+import { WRITE_TIMEOUT_MS, writeStatement } from './write_statement.ts';
 
-/** Throws if the connection breaks again, or if a synchronous standby has not confirmed. */
-export async function wasCommitted(session: Session, group: Group): Promise<boolean> {
+/** The outcome of a group after its statement was sent and the connection broke. */
+export class UnknownOutcome {
+  readonly #group: Group;
+  #is_sent_again = false;
+
+  constructor(group: Group) {
+    this.#group = group;
+  }
+
+  /**
+   * Looks for the group, and sends its statement again if it is missing, once: the bytes of the first one may reach the server
+   * later than the question. The server accepts one of the two, since both expect the same heads and records. Throws if
+   * the connection breaks again, or if a synchronous standby has not confirmed.
+   */
+  async isCommitted(session: Session): Promise<boolean> {
+    session.takeWarning();
+    let is_committed = await wasCommitted(session, this.#group);
+    if (!is_committed && !this.#is_sent_again) {
+      this.#is_sent_again = true;
+      is_committed = await sendAgain(session, this.#group);
+    }
+    if (session.takeWarning()) throw new BrokenConnectionError('the standby did not confirm the commit');
+    return is_committed;
+  }
+}
+
+async function sendAgain(session: Session, group: Group): Promise<boolean> {
+  // The statement does not check whether other keys were added.
+  const is_complete = group.keys.length === 0 && group.root_key === undefined;
+  const statement = is_complete ? writeStatement(group) : undefined;
+  if (statement === undefined) return false;
+  try {
+    await session.run([statement], WRITE_TIMEOUT_MS);
+    return true;
+  } catch (error) {
+    if (error instanceof BrokenConnectionError) throw error;
+    return wasCommitted(session, group);
+  }
+}
+
+async function wasCommitted(session: Session, group: Group): Promise<boolean> {
   const [head] = group.heads;
   if (head === undefined) return hasRecord(session, group);
   const { organization, before, first_link } = head;

@@ -13,6 +13,8 @@ import type { Group } from './group.ts';
 import type { GroupHead, GroupRecord } from './group_state.ts';
 import { StatementBuilder } from './statement_builder.ts';
 
+export const WRITE_TIMEOUT_MS = 10_000;
+
 /** Part of the error message of a failed cast if another node has appended to a chain. */
 const HEAD_CHANGED = 'keyhold_head_changed';
 /** The same for a record. */
