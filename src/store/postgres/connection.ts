@@ -53,8 +53,9 @@ const KEEP_ALIVE_DELAY_MS = 5_000;
 const CLOSE_TIMEOUT_MS = 2_000;
 
 /**
- * Every statement of a request finds its rows by a key. Without statistics, as in a new database, the planner would choose scans
- * of whole tables, and a prepared statement would keep that plan while the table grows. Compiling takes longer than they do.
+ * The role and the database may have other defaults. Every statement of a request finds its rows by a key. Without statistics, as in
+ * a new database, the planner would choose scans of whole tables, and a prepared statement would keep that plan while the table
+ * grows. Compiling takes longer than they do.
  */
 const SESSION_SETTINGS: Readonly<Record<string, string>> = {
   default_transaction_isolation: 'read committed',
@@ -66,6 +67,8 @@ const SESSION_SETTINGS: Readonly<Record<string, string>> = {
   lock_timeout: '2s',
   // The server ends a transaction whose client has vanished: it would block an organization.
   idle_in_transaction_session_timeout: '5s',
+  // The format that `parserOf` reads.
+  bytea_output: 'hex',
 };
 
 /** The function of the server that waits for a synchronous standby, and warns if the wait was canceled. */

@@ -54,6 +54,15 @@ const BUSY = unavailable(
   'busy',
   'The database has been busy for too long and nothing was changed. Try again.',
 );
+/** The driver's time limit. Like a lost connection, it leaves open whether the statement was executed. */
+export const TIMED_OUT = unavailable(
+  'database_unreachable',
+  'The database did not finish a statement in time. Check the load and the disk of its server and the network to it, then try again.',
+);
+const CANCELED = unavailable(
+  'busy',
+  'The database canceled a statement, and nothing was changed. If statement_timeout is set for the user or the database, raise it or set it to 0, then try again.',
+);
 const CONNECTIONS_FULL = unavailable(
   'busy',
   'The database has no connection left. Raise max_connections, or close other clients, then try again.',
@@ -115,6 +124,8 @@ const STATE_ROWS: Readonly<Record<string, ErrorRow>> = {
   '54': TOO_LARGE,
   '55': BUSY,
   '57': BUSY,
+  // statement_timeout, or an administrator.
+  '57014': CANCELED,
   '57P01': UNREACHABLE,
   '57P02': UNREACHABLE,
   '57P03': UNREACHABLE,

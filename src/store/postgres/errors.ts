@@ -8,6 +8,7 @@ import {
   NOT_OWNER,
   NOT_WRITABLE,
   stateRow,
+  TIMED_OUT,
   UNREACHABLE,
 } from './error_table.ts';
 
@@ -73,15 +74,23 @@ export function toStoreError(thrown: unknown): Error {
   if (thrown instanceof ConnectError) return vaultError(thrown.row, thrown.cause);
   const state = sqlStateOf(thrown);
   if (state !== undefined) return vaultError(stateRow(state), thrown);
-  if (thrown instanceof BrokenConnectionError) return vaultError(UNREACHABLE, thrown);
+  if (thrown instanceof BrokenConnectionError)
+    return vaultError(thrown.is_timeout ? TIMED_OUT : UNREACHABLE, thrown);
   return thrown instanceof Error ? thrown : vaultError(stateRow(''), thrown);
 }
 
-/** The driver's error for a statement that was sent on a connection that broke. */
+/** The text of the driver's error past `query_timeout`, which has no code. */
+const TIMEOUT_MESSAGE = 'Query read timeout';
+
+/** The driver's error for a statement that was sent on a connection that broke, or whose response did not come in time. */
 export class BrokenConnectionError extends Error {
   constructor(cause: unknown) {
     super('The connection to the database was lost.', { cause });
     this.name = 'BrokenConnectionError';
+  }
+
+  get is_timeout(): boolean {
+    return this.cause instanceof Error && this.cause.message === TIMEOUT_MESSAGE;
   }
 }
 

@@ -1,6 +1,10 @@
-/** The PostgreSQL store with a server that waits for a standby or whose disk is full, and with rows that another program wrote. */
+/**
+ * The PostgreSQL store with a server that waits for a standby, is slow, has other defaults or whose disk is full, and with rows that
+ * another program wrote.
+ */
 import { chownSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import pg from 'pg';
 import { afterAll, describe, expect, onTestFinished, test } from 'vitest';
 import { VaultError } from '../../../src/contract/errors.ts';
 import { openPostgres, type PostgresStore } from '../../../src/store/postgres/store.ts';
@@ -9,10 +13,13 @@ import { NO_DISKS, smallDisk } from '../../kit/file_system.ts';
 import {
   createDatabase,
   NO_POSTGRESQL,
+  POSTGRESQL_OWNER,
+  POSTGRESQL_OWNER_PASSWORD,
   POSTGRESQL_USER_ID,
   type PostgresqlServer,
   requireStandby,
 } from '../../kit/servers/postgresql.ts';
+import { startTcpProxy } from '../../kit/servers/tcp_proxy.ts';
 import { postgresOptions, sharedPostgresql } from '../engines.ts';
 import { entry, HEADER, put, readChain, record, remove } from '../store_kit.ts';
 
@@ -120,6 +127,69 @@ describe.skipIf(NO_POSTGRESQL)('a server whose disk is full', () => {
     await expectWhole();
   });
 });
+
+describe.skipIf(NO_POSTGRESQL)('a statement that takes too long', () => {
+  test('is reported with statement_timeout if the server canceled it, and the write can be repeated', async () => {
+    const server = await sharedPostgresql();
+    const database = await createDatabase(server);
+    const store = await openNew(database);
+    await store.commit(batch('a'));
+    const login = { user: POSTGRESQL_OWNER, password: POSTGRESQL_OWNER_PASSWORD };
+    const other = new pg.Client({ host: '127.0.0.1', port: server.port, database, ...login });
+    await other.connect();
+    onTestFinished(() => other.end());
+    await server.execute(`ALTER DATABASE ${database} SET statement_timeout = '300ms'`);
+    const limited = openPostgres(postgresOptions(server.port, database));
+    onTestFinished(() => limited.close());
+    await other.query('BEGIN');
+    await other.query('LOCK TABLE keyhold.record IN ACCESS EXCLUSIVE MODE');
+    const canceled = {
+      code: 'UNAVAILABLE',
+      reason: 'busy',
+      message: expect.stringContaining('statement_timeout'),
+    };
+    await expect(limited.commit(batch('b'))).rejects.toMatchObject(canceled);
+    await expect(limited.get(record('a', 1).id)).rejects.toMatchObject(canceled);
+    await other.query('ROLLBACK');
+    await limited.commit(batch('b'));
+    expect(await readChain(store, 'o')).toEqual(['a 1', 'b 1']);
+  });
+
+  test('is reported as such past the time limit of the store, and not with advice about hosts and ports', async () => {
+    const server = await sharedPostgresql();
+    const database = await createDatabase(server);
+    await openNew(database);
+    const proxy = await startTcpProxy(server.port);
+    const store = openPostgres({ ...postgresOptions(proxy.port, database), outage_timeout_ms: 300 });
+    onTestFinished(async () => {
+      await store.close();
+      await proxy.close();
+    });
+    expect(await store.get(record('a', 1).id)).toBeUndefined();
+    proxy.holdResponses();
+    await expect(store.get(record('a', 1).id)).rejects.toMatchObject({
+      code: 'UNAVAILABLE',
+      reason: 'database_unreachable',
+      message: expect.stringMatching(/did not finish a statement in time.*load/),
+    });
+    proxy.cut();
+    expect(await store.get(record('a', 1).id)).toBeUndefined();
+  });
+});
+
+test.skipIf(NO_POSTGRESQL)(
+  'a vault opens, reads and writes if the default of its database for bytea_output is escape',
+  async () => {
+    const server = await sharedPostgresql();
+    const database = await createDatabase(server);
+    await server.execute(`ALTER DATABASE ${database} SET bytea_output = 'escape'`);
+    const store = await openNew(database);
+    await store.commit(batch('a'));
+    expect(await store.header()).toEqual(HEADER);
+    expect(await store.get(record('a', 1).id)).toEqual(record('a', 1));
+    expect(await readChain(store, 'o')).toEqual(['a 1']);
+  },
+);
 
 describe.skipIf(NO_POSTGRESQL)('a record to which another program gave', () => {
   test.each([0, -1])('the revision %d can be deleted, and is not replaced by a new one', async (revision) => {
