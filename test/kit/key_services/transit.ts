@@ -16,6 +16,10 @@ export interface TransitServer {
   sealed: boolean;
   /** Roles and service account tokens that may log in. */
   readonly kubernetes: Map<string, string>;
+  /** Whether the auth method is enabled. */
+  has_kubernetes: boolean;
+  /** Of the tokens of logins. */
+  login_policy: readonly ('encrypt' | 'decrypt')[];
   /** Path and namespace of every request. */
   readonly requests: string[];
   readonly keys: Map<string, Buffer>;
@@ -35,6 +39,8 @@ export async function startTransit(token = 'hvs.test-token-0123456789'): Promise
     tokens: new Map([[token, ['encrypt', 'decrypt']]]),
     sealed: false,
     kubernetes: new Map(),
+    has_kubernetes: true,
+    login_policy: ['encrypt', 'decrypt'],
     requests: [],
     plaintexts: [],
     keys: new Map(['keyhold', 'other'].map((name) => [name, randomBytes(32)])),
@@ -67,10 +73,10 @@ function respond(transit: TransitServer, request: http.IncomingMessage, path: st
   if (transit.sealed) return error(503, 'Vault is sealed');
   if (request.method !== 'POST') return error(405, 'unsupported operation');
   const input = JSON.parse(Buffer.concat(chunks).toString() || '{}') as Record<string, string>;
-  if (path === '/v1/auth/kubernetes/login') {
+  if (path === '/v1/auth/kubernetes/login' && transit.has_kubernetes) {
     if (transit.kubernetes.get(input.role ?? '') !== input.jwt) return error(403, 'permission denied');
     const client_token = `hvs.login-${randomBytes(12).toString('hex')}`;
-    transit.tokens.set(client_token, ['encrypt', 'decrypt']);
+    transit.tokens.set(client_token, transit.login_policy);
     return { status: 200, body: { auth: { client_token, lease_duration: 3600 } } };
   }
   const [, action, name = ''] = /^\/v1\/team\/transit\/(encrypt|decrypt)\/([\w.-]+)$/.exec(path) ?? [];

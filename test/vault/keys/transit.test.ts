@@ -116,8 +116,31 @@ describe('requests to the engine', () => {
     writeFileSync(path, `${TOKEN}\n`);
     await key.check();
     const pod = keyOf(transit, { kind: 'kubernetes', role: 'keyhold', path });
-    expect(await errorOf(pod.check())).toMatchObject({ reason: 'kms_denied' });
     transit.kubernetes.set('keyhold', TOKEN);
+    await pod.check();
+  });
+
+  test('a login with a service account that is refused names the role and the account, and not the settings of tokens', async () => {
+    const transit = await startTransit(TOKEN);
+    const path = join(temporaryFolder(), 'token');
+    const pod = keyOf(transit, { kind: 'kubernetes', role: 'keyhold', path });
+    const expectDenied = async (...texts: readonly string[]) => {
+      const error = await errorOf(pod.check());
+      expect(error).toMatchObject({ code: 'LOCKED', reason: 'kms_denied' });
+      for (const text of texts) expect(error.message).toContain(text);
+      expect(error.message).not.toMatch(/KEYHOLD_TRANSIT_TOKEN |VAULT_TOKEN/);
+      expect(error.message).not.toContain('account-token');
+    };
+    await expectDenied('automountServiceAccountToken');
+    writeFileSync(path, 'account-token');
+    await expectDenied('(403)', 'auth/kubernetes', 'KEYHOLD_TRANSIT_KUBERNETES_ROLE', 'namespace');
+    transit.has_kubernetes = false;
+    await expectDenied('the status 404', 'is enabled at auth/kubernetes');
+    transit.has_kubernetes = true;
+    transit.kubernetes.set('keyhold', 'account-token');
+    transit.login_policy = ['encrypt'];
+    await expectDenied('the policies of the role of KEYHOLD_TRANSIT_KUBERNETES_ROLE');
+    transit.login_policy = ['encrypt', 'decrypt'];
     await pod.check();
   });
 });
