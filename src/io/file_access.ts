@@ -13,7 +13,7 @@ const LINKS_MAX = 40;
 
 /**
  * The first path that every user may change: the file, or a folder on the way to it, also one that holds a symbolic link on
- * the way. `undefined` if every path is protected. Throws the errors of the file system.
+ * the way. Ends at a path that does not exist. `undefined` if every path is protected. Throws the errors of the file system.
  */
 export function pathWritableByOthers(path: string): string | undefined {
   if (process.platform === 'win32') return undefined;
@@ -26,7 +26,9 @@ export function pathWritableByOthers(path: string): string | undefined {
     if (name === undefined) return (mode & OTHERS_WRITE) === 0 ? undefined : folder;
     if ((mode & OTHERS_WRITE) !== 0 && (mode & STICKY) === 0) return folder;
     const found = name === '..' ? dirname(folder) : join(folder, name);
-    if (!fs.lstatSync(found).isSymbolicLink()) {
+    const next = fs.lstatSync(found, { throwIfNoEntry: false });
+    if (next === undefined) return undefined;
+    if (!next.isSymbolicLink()) {
       folder = found;
       continue;
     }

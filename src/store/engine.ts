@@ -24,7 +24,7 @@ export interface StoreEngine {
   readonly is_remote: boolean;
   /** Opens and creates nothing. Throws VaultError if the location cannot be a store. */
   inspect(): StorePresence;
-  /** Throws LOCKED if every user of this machine could change the stored data. */
+  /** Throws LOCKED if every user of this machine could change the stored data, or those of a new vault. */
   assertPrivate(): void;
   /** Throws UNAVAILABLE if the driver cannot be loaded, which would prevent opening any store. */
   assertDriverLoads(): Promise<void>;

@@ -217,6 +217,7 @@ async function prepare({ root_key, create }: OpenParts, engine: StoreEngine): Pr
   if (engine.inspect() !== 'absent') return engine.assertPrivate();
   if (create !== 'yes' && has_key) throw keyWithoutVault(false);
   if (create === 'no') throw vaultMissing('There is no vault here. Run `keyhold init` to create one.');
+  engine.assertPrivate();
   await engine.assertDriverLoads();
   await assertRootKeyUsable(root_key);
   engine.prepare();

@@ -155,6 +155,12 @@ describe('the access of other users', () => {
     expect(pathWritableByOthers(file(closed))).toBe(join(open, 'keys'));
     fs.chmodSync(join(open, 'keys'), 0o1777);
     expect(pathWritableByOthers(file(open))).toBeUndefined();
+    // Before the last folders and the file exist.
+    const absent = join(open, 'keys', 'inner', 'new', 'root.key');
+    expect(pathWritableByOthers(absent)).toBeUndefined();
+    fs.chmodSync(join(open, 'keys', 'inner'), 0o777);
+    expect(pathWritableByOthers(absent)).toBe(join(open, 'keys', 'inner'));
+    fs.chmodSync(join(open, 'keys', 'inner'), 0o700);
     fs.chmodSync(file(open), 0o602);
     expect(pathWritableByOthers(file(open))).toBe(file(open));
   });

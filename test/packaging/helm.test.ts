@@ -2,7 +2,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { parseAllDocuments } from 'yaml';
 import packageJson from '../../package.json' with { type: 'json' };
 import { parseTransitAccess } from '../../src/settings/keys/transit.ts';
 import { runProgram } from '../kit/child/built_program.ts';
@@ -10,27 +9,18 @@ import { startServeProcess } from '../kit/http/http_server.ts';
 import { ROOT, readSources } from '../kit/source_tree.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 import { isMissing, runExternal } from './external_program.ts';
-
-const CHART = join(ROOT, 'packaging/helm/keyhold');
-const SQLITE = [
-  ...['image.repository=registry.example/keyhold', 'rootKey.existingSecret=keyhold-root'],
-  'persistence.existingClaim=keyhold-data',
-];
-const POSTGRES = [
-  ...['image.repository=registry.example/keyhold', 'rootKey.existingSecret=keyhold-root', 'replicaCount=3'],
-  'store.url=postgres://keyhold@db.example:5432/keyhold?sslmode=verify-full',
-  ...['store.passwordSecret.name=keyhold-store', 'store.caSecret.name=database-ca'],
-  ...['tls.existingSecret=keyhold-tls', 'publicUrl=https://vault.example', 'ingress.enabled=true'],
-  ...['ingress.host=vault.example', 'ingress.tlsSecret=vault-tls', 'settings.KEYHOLD_LOG=warn'],
-  ...['metrics.serviceMonitor.enabled=true', 'metrics.serviceMonitor.apiKeySecret.name=keyhold-metrics'],
-  ...['secretSettings[0].variable=KEYHOLD_OIDC_CLIENT_SECRET', 'secretSettings[0].name=oidc'],
-  'secretSettings[0].key=secret',
-];
-
-const MIGRATIONS = [
-  'store.migrations.url=postgres://keyhold_migrations@db.example:5432/keyhold?sslmode=verify-full',
-  'store.migrations.passwordSecret.name=keyhold-migrations',
-];
+import {
+  CHART,
+  helm,
+  type Manifest,
+  MIGRATIONS,
+  POSTGRES,
+  type PodSpec,
+  podsOf,
+  ROOT_KEY,
+  render,
+  SQLITE,
+} from './helm_chart.ts';
 
 /** The pods log in at OpenBao with the token of their service account. */
 const TRANSIT = [
@@ -40,63 +30,11 @@ const TRANSIT = [
 
 const TOKEN = '/var/run/secrets/kubernetes.io/serviceaccount/token';
 
-const ROOT_KEY = Buffer.from(Array.from({ length: 32 }, (_, at) => at * 3 + 2)).toString('base64');
-
-interface Variable {
-  readonly name: string;
-  readonly value?: string;
-}
-interface Container {
-  readonly args: readonly string[];
-  readonly env: readonly Variable[];
-  readonly securityContext: unknown;
-  readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[];
-  readonly readinessProbe?: { readonly httpGet: { readonly path: string } };
-}
-interface PodSpec {
-  readonly containers: readonly [Container];
-  readonly volumes: readonly { readonly name: string }[];
-  readonly securityContext: unknown;
-  readonly serviceAccountName?: string;
-  readonly automountServiceAccountToken: boolean;
-  readonly terminationGracePeriodSeconds?: number;
-}
-interface Manifest {
-  readonly kind: string;
-  readonly metadata: {
-    readonly name: string;
-    readonly annotations?: Readonly<Record<string, string>>;
-    readonly labels: Readonly<Record<string, string>>;
-  };
-  readonly spec: {
-    readonly replicas?: number;
-    readonly strategy?: unknown;
-    readonly jobLabel?: string;
-    readonly endpoints?: readonly { readonly scheme: string; readonly tlsConfig?: unknown }[];
-    readonly template: { readonly spec: PodSpec };
-  };
-}
-
-const sets = (values: readonly string[]) => values.flatMap((value) => ['--set', value]);
-const helm = (command: string, values: readonly string[]) =>
-  runExternal('helm', [...(command === 'template' ? [command, 'vault'] : [command]), CHART, ...sets(values)]);
-
-async function render(values: readonly string[]): Promise<readonly Manifest[]> {
-  const { code, stdout, stderr } = await helm('template', values);
-  expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
-  return parseAllDocuments(stdout, { version: '1.1' }).map((document) => document.toJS() as Manifest);
-}
-
 const ofKind = (manifests: readonly Manifest[], kind: string) => {
   const [found] = manifests.filter((one) => one.kind === kind);
   if (found === undefined) throw new Error(`no ${kind}`);
   return found;
 };
-const podsOf = (manifests: readonly Manifest[]) =>
-  manifests
-    .filter(({ kind }) => kind === 'Deployment' || kind === 'Job')
-    .map(({ spec }) => spec.template.spec);
-
 const argsOf = ({ template }: Manifest['spec']) => template.spec.containers[0].args;
 const settingOf = ({ containers }: PodSpec, setting: string) =>
   containers[0].env.find(({ name }) => name === setting)?.value;
@@ -106,6 +44,11 @@ describe.skipIf(isMissing('helm'))('the Helm chart', () => {
     ['no image', SQLITE.slice(1), 'image/repository'],
     ['no root key', [SQLITE[0] ?? '', SQLITE[2] ?? ''], 'The vault needs a root key'],
     ['no volume for SQLite', SQLITE.slice(0, 2), 'persistence.existingClaim'],
+    [
+      'permissions of a volume that is not there',
+      [...POSTGRES, 'persistence.volumePermissions=true'],
+      'persistence.existingClaim',
+    ],
     ['two replicas with SQLite', [...SQLITE, 'replicaCount=2'], 'Several replicas need PostgreSQL'],
     ['a password in the URL', [...POSTGRES, 'store.url=postgres://keyhold:secret@db/keyhold'], 'store/url'],
     ['an unknown value', [...SQLITE, 'rootkey=abc'], 'rootkey'],

@@ -1,7 +1,7 @@
 /** The vault file before it is open: see `StoreEngine`. */
 import { dirname } from 'node:path';
 import { VaultError } from '../../contract/errors.ts';
-import { keepsFileModes, pathWritableByOthers } from '../../io/file_access.ts';
+import { existingFolder, keepsFileModes, pathWritableByOthers } from '../../io/file_access.ts';
 import type { StoreEngine } from '../engine.ts';
 import { assertDriverLoads, toDriverError } from './driver.ts';
 import { toStoreError } from './errors.ts';
@@ -30,14 +30,17 @@ async function loadStore() {
   }
 }
 
-/** Throws LOCKED if every user could change the vault file, unless its file system has no modes that could prevent it. */
+/**
+ * Throws LOCKED if every user could change the vault file, or that of a new vault, unless its file system has no modes that
+ * could prevent it.
+ */
 function assertFilePrivate(path: string): void {
-  if (!isWritableByOthers(path) || !keepsFileModes(dirname(path))) return;
-  throw new VaultError(
-    'LOCKED',
-    'Every user of this machine can change or replace the vault file, because it or a folder on the path to it is writable for all. Run `chmod o-w` on it; `keyhold doctor` names it. Then run `keyhold audit verify`.',
-    { reason: 'vault_exposed' },
-  );
+  if (!isWritableByOthers(path) || !keepsFileModes(existingFolder(dirname(path)))) return;
+  const message =
+    inspectSqliteFile(path) === 'absent'
+      ? 'No vault was created: every user of this machine could replace its file, because a folder on the path to it is writable for all. Run `chmod o-w` on that folder, which `keyhold doctor` names, or set KEYHOLD_HOME to another one.'
+      : 'Every user of this machine can change or replace the vault file, because it or a folder on the path to it is writable for all. Run `chmod o-w` on it; `keyhold doctor` names it. Then run `keyhold audit verify`.';
+  throw new VaultError('LOCKED', message, { reason: 'vault_exposed' });
 }
 
 function isWritableByOthers(path: string): boolean {

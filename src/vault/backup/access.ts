@@ -72,6 +72,7 @@ export function backupAccess({ settings, rootKey, caller, now }: BackupParts): B
     async restore(bytes, promptPassphrase, { replace, accept }, onProgress) {
       const { store, home } = settings();
       const engine = engineOf(store);
+      engine.assertPrivate();
       const target = await engine.openTarget();
       const opened = await unlock(bytes, promptPassphrase);
       const [{ restoreBackup }, { planRootKey }] = await Promise.all([

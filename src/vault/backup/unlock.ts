@@ -3,7 +3,7 @@ import { VaultError } from '../../contract/errors.ts';
 import type { Secret } from '../../contract/secret.ts';
 import { loadSodium } from '../../crypto/sodium.ts';
 import type { StoreHeader } from '../../store/store.ts';
-import { createKeyFile, keyFileExists } from '../keys/key_file.ts';
+import { assertKeyFileCanBePrivate, createKeyFile, keyFileExists } from '../keys/key_file.ts';
 import { openRootKey, type RootKeySource } from '../keys/root_key.ts';
 import {
   type BackupHeader,
@@ -74,6 +74,7 @@ export async function planRootKey(
   const plan = { header: header === in_backup ? undefined : header, writeKeyFile: () => undefined };
   if (source.kind === 'file' && !keyFileExists(source.path)) {
     const { path } = source;
+    assertKeyFileCanBePrivate(path);
     const writeKeyFile = () => {
       if (!keyFileExists(path)) createKeyFile(path, root_key);
     };

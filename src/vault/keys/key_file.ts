@@ -111,9 +111,14 @@ function checkFolders(path: string): void {
   );
 }
 
-/** Throws LOCKED if a new key could be read by other users. Creates nothing. */
+/** Throws LOCKED if a new key could be read or replaced by other users. Creates nothing. */
 export function assertKeyFileCanBePrivate(path: string): void {
   if (!keepsFileModes(existingFolder(dirname(path)))) throw locked('root_key_exposed', NO_FILE_MODES);
+  try {
+    checkFolders(path);
+  } catch (cause) {
+    throw cause instanceof VaultError ? cause : unreadable(cause);
+  }
 }
 
 /** Creates the file. If another process has created it meanwhile, its key is the one to use. */

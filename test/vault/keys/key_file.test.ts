@@ -170,6 +170,75 @@ describe('a vault file', () => {
   });
 });
 
+describe('a folder that is writable for all', () => {
+  test.each([
+    ['the home', '.'],
+    ['a folder above the home', '..'],
+  ])(
+    'no vault is created while %s is writable for all, and the message names the remedy',
+    async (_, which) => {
+      const home = join(temporaryFolder(), 'above', 'home');
+      fs.mkdirSync(home, { recursive: true, mode: 0o700 });
+      const folder = join(home, which);
+      for (const mode of [0o777, 0o702]) {
+        fs.chmodSync(folder, mode);
+        for (const create of ['if_new', 'yes'] as const) {
+          const refused = await refusal(home, {}, create);
+          expect(refused).toMatchObject({ code: 'LOCKED', reason: 'vault_exposed' });
+          expect(refused.message).toContain('Run `chmod o-w` on that folder');
+        }
+      }
+      const env = { KEYHOLD_HOME: home, KEYHOLD_PORT: '0' };
+      for (const command of [['init'], ['store', 'linear', '--stdin'], ['serve']]) {
+        const { code, stderr } = await runProgram(command, { env, input: 'lin_api_1' });
+        expect([command, code, stderr]).toEqual([
+          command,
+          10,
+          expect.stringContaining('No vault was created'),
+        ]);
+      }
+      expect((await runProgram(['doctor'], { env })).stdout).toContain(`chmod o-w ${folder}\n`);
+      expect(await refusal(home, {}, 'no')).toMatchObject({ code: 'NOT_FOUND' });
+      expect(fs.readdirSync(home)).toEqual([]);
+      fs.chmodSync(folder, 0o700);
+      expect(await runProgram(['init'], { env })).toMatchObject({ code: 0 });
+      await reopen(home);
+    },
+  );
+
+  test('a vault is created in a new folder below one in which users cannot replace the folders of others', async () => {
+    const shared = temporaryFolder();
+    fs.chmodSync(shared, 0o1777);
+    const env = { KEYHOLD_HOME: join(shared, 'home') };
+    expect(await runProgram(['init'], { env })).toMatchObject({ code: 0 });
+    await reopen(env.KEYHOLD_HOME);
+  });
+
+  test('neither a vault nor a key is created if only the folder of the new root key is writable for all', async () => {
+    const [home, open] = [join(temporaryFolder(), 'home'), temporaryFolder()];
+    fs.chmodSync(open, 0o777);
+    const env = { KEYHOLD_ROOT_KEY: `file:${join(open, 'keys', 'root.key')}` };
+    const refused = await refusal(home, env, 'yes');
+    expect(refused).toMatchObject(EXPOSED);
+    expect(refused.message).toContain('chmod o-w');
+    expect([fs.existsSync(home), fs.readdirSync(open)]).toEqual([false, []]);
+  });
+
+  test('no backup is restored into a folder that is writable for all, and nothing is created in it', async () => {
+    const [home, other] = [await newVault(), temporaryFolder()];
+    const env = { KEYHOLD_HOME: home, KEYHOLD_BACKUP_PASSPHRASE: 'correct horse' };
+    const file = join(temporaryFolder(), 'vault.backup');
+    expect(await runProgram(['backup', '--passphrase', file], { env })).toMatchObject({ code: 0 });
+    fs.chmodSync(other, 0o777);
+    const restore = () => runProgram(['restore', file], { env: { ...env, KEYHOLD_HOME: other } });
+    expect(await restore()).toMatchObject({ code: 10, stderr: expect.stringContaining('chmod o-w') });
+    expect(fs.readdirSync(other)).toEqual([]);
+    fs.chmodSync(other, 0o700);
+    expect(await restore()).toMatchObject({ code: 0 });
+    await reopen(other);
+  });
+});
+
 describe('a file system without file modes', () => {
   test('no vault is created with a key file on it, and the message names what to choose', async ({
     skip,

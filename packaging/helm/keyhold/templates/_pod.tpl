@@ -23,6 +23,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- if and (not .Values.store.url) (not .Values.persistence.existingClaim) }}
 {{- fail "A vault in SQLite needs a volume. Set persistence.existingClaim, or store.url for PostgreSQL." }}
 {{- end }}
+{{- if and .Values.persistence.volumePermissions (not .Values.persistence.existingClaim) }}
+{{- fail "persistence.volumePermissions is for a claim. Set persistence.existingClaim." }}
+{{- end }}
 {{- if not (or .Values.rootKey.existingSecret .Values.rootKey.source) }}
 {{- fail "The vault needs a root key. Set rootKey.existingSecret or rootKey.source." }}
 {{- end }}
@@ -57,6 +60,29 @@ allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 capabilities:
   drop: [ALL]
+{{- end -}}
+
+{{- define "keyhold.volumePermissions" -}}
+{{- if .Values.persistence.volumePermissions }}
+{{- $path := ternary "/data/keys" "/data" (ne .Values.store.url "") }}
+initContainers:
+  # The group and mode that the kubelet sets with fsGroup, without access for others.
+  - name: volume-permissions
+    image: {{ include "keyhold.image" . | quote }}
+    imagePullPolicy: {{ .Values.image.pullPolicy }}
+    command: [sh, -c, {{ printf "chgrp 65532 %s && chmod 2770 %s" $path $path | quote }}]
+    resources: {{- toYaml .Values.resources | nindent 6 }}
+    securityContext:
+      runAsNonRoot: false
+      runAsUser: 0
+      allowPrivilegeEscalation: false
+      readOnlyRootFilesystem: true
+      capabilities:
+        drop: [ALL]
+        add: [CHOWN, FOWNER]
+    volumeMounts:
+      - { name: {{ base $path }}, mountPath: {{ $path }} }
+{{- end }}
 {{- end -}}
 
 {{- define "keyhold.env" -}}
