@@ -90,6 +90,8 @@ export default defineConfig({
     maxWorkers: availableParallelism() + 1,
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    // A loaded machine needs more than the default of a second.
+    expect: { poll: { timeout: 15_000 } },
     reporters: ['default'],
     projects: [
       ...projectsOf(

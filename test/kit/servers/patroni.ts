@@ -22,7 +22,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { removeFolder } from '../remove_folder.ts';
 import { CLUSTER_USER, clusterMember, type MemberPorts } from './patroni_settings.ts';
-import { portForLater } from './ports.ts';
+import { freePort } from './ports.ts';
 import { childrenOf, ProcessGuardian, postmasterOf, signal } from './processes.ts';
 import { TcpLink } from './tcp_link.ts';
 
@@ -200,8 +200,8 @@ export class PatroniCluster {
   }
 
   async #start(): Promise<void> {
-    const etcd_port = await portForLater();
-    const peer_url = `http://127.0.0.1:${await portForLater()}`;
+    const etcd_port = await freePort();
+    const peer_url = `http://127.0.0.1:${await freePort()}`;
     const client_url = `http://127.0.0.1:${etcd_port}`;
     // One etcd: several would test etcd.
     this.#spawn('etcd', '/usr/bin/etcd', [
@@ -218,7 +218,7 @@ export class PatroniCluster {
   }
 
   async #prepare(name: string, etcd_port: number): Promise<Member> {
-    const [postgres, rest] = [await portForLater(), await portForLater()];
+    const [postgres, rest] = [await freePort(), await freePort()];
     const database = await TcpLink.open(postgres);
     const api = await TcpLink.open(rest);
     const etcd = await TcpLink.open(etcd_port);

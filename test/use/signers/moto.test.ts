@@ -3,11 +3,11 @@
  * installed. It takes the query of a GET for a body, and paths as they are encoded, so the requests here are those it can verify.
  */
 import { execFileSync, spawn } from 'node:child_process';
-import { createServer } from 'node:net';
 import { setTimeout } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Secret } from '../../../src/contract/secret.ts';
 import { aws_sigv4 } from '../../../src/use/signers/aws_sigv4.ts';
+import { freePort } from '../../kit/servers/ports.ts';
 import { forward } from '../../kit/upstream/handlers.ts';
 import { openUpstreamEgress, startUpstream } from '../../kit/upstream/upstream.ts';
 import { sendSigned } from './send_signed.ts';
@@ -120,13 +120,4 @@ interface SendOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** Parameters with other values. */
   readonly changed?: Readonly<Record<string, string>>;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === 'string') throw new Error('no port');
-  return address.port;
 }
