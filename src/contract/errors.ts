@@ -115,8 +115,8 @@ export const ERROR_TABLE: Readonly<Record<ErrorCode, ErrorRow>> = {
   EXPIRED: row(410, 7, 'Ask the user to renew the credential with `keyhold store`.'),
   INACTIVE: row(409, 8, 'Ask the user to switch the credential on.'),
   RATE_LIMITED: row(429, 9, 'Wait, then repeat the same call.'),
-  LOCKED: row(423, 10, 'Tell the user. Nothing works until this is fixed.'),
-  WRONG_KEY: row(503, 11, 'Tell the user. Nothing works until this is fixed.'),
+  LOCKED: failureRow(423, 10, 'Tell the user. Nothing works until this is fixed.'),
+  WRONG_KEY: failureRow(503, 11, 'Tell the user. Nothing works until this is fixed.'),
   CORRUPT: failureRow(500, 12, 'Tell the user. Do not overwrite it.'),
   UNAVAILABLE: failureRow(503, 13, 'Tell the user. Retry after it is fixed.'),
   UPSTREAM: row(

@@ -1,18 +1,21 @@
 /**
  * Authenticates a request by the API key or bearer token that it presents, and by nothing else: no address, no cookie,
- * no default. Counts failures per client address, whatever their reason: anybody can cause each of them.
+ * no default. Counts failed authentications per client address, but no outage of the store or of a key service.
  */
 import type { Context } from 'hono';
 import type { Caller, Edge } from '../../contract/caller.ts';
-import { VaultError } from '../../contract/errors.ts';
+import { type ErrorCode, VaultError } from '../../contract/errors.ts';
 import type { Vault } from '../../vault/vault.ts';
 import type { PipelineEnv, RequestContext } from '../context.ts';
+import { HttpError } from '../error_response.ts';
 import type { RateLimiter } from './rate_limits.ts';
 
 const KEY_HEADERS = ['x-api-key', 'danube-api-key'] as const;
 /** token68 of RFC 9110. It has no blank and no comma, so two joined headers never match. */
 const TOKEN_PATTERN = /^[A-Za-z0-9._~+/-]{1,8192}=*$/;
 const BEARER_PATTERN = /^bearer +(\S+)$/i;
+/** Of a key or token that is invalid, or that grants nothing here. */
+const REJECTION_CODES: ReadonlySet<ErrorCode> = new Set(['UNAUTHENTICATED', 'FORBIDDEN']);
 
 /**
  * Authenticates a bearer token that is not an API key. Resolves to `undefined` for a token of another kind; rejects with
@@ -50,7 +53,7 @@ export class Authenticator {
       // Not for a request without a token (RFC 6750, section 3.1).
       if (is_invalid && BEARER_PATTERN.test(c.req.header('authorization') ?? ''))
         context.bearer_error = { error: 'invalid_token' };
-      this.#failures.count(context.address());
+      if (isFailedAuthentication(error)) this.#failures.count(context.address());
       throw error;
     }
   }
@@ -62,6 +65,14 @@ export class Authenticator {
     }
     return this.#vault.api_keys.authenticate(text, group.edge, request_id);
   }
+}
+
+/**
+ * Whether the client sent no valid key or token. An HttpError is of an authenticator whose issuer is not available: every
+ * token causes it. With any other error, such as UNAVAILABLE or LOCKED, the key may be valid: a 429 would hide the cause.
+ */
+function isFailedAuthentication(error: unknown): boolean {
+  return error instanceof HttpError || (error instanceof VaultError && REJECTION_CODES.has(error.code));
 }
 
 interface PresentedKey {

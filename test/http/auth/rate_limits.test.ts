@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import type { CreateKeyInput } from '../../../src/contract/api_key.ts';
 import { localCaller } from '../../../src/contract/caller.ts';
+import { VaultError } from '../../../src/contract/errors.ts';
 import { RATE_LIMIT_KEYS_MAX, RATE_LIMIT_SHARES } from '../../../src/contract/limits.ts';
 import { clientAddress, RateLimiter, RequestLimits } from '../../../src/http/auth/rate_limits.ts';
 import { DIALECTS } from '../../../src/rest/dialects.ts';
@@ -94,17 +95,35 @@ describe('requests without a valid key', () => {
     expect((await wrong(server)).status).toBe(429);
   });
 
-  test('a request that cannot be authenticated for another reason counts as a failure', async () => {
-    const reject = async () => {
-      throw new Error('the issuer cannot be reached');
-    };
-    const settings = { ...limits(0, 2), authenticators: [reject] };
-    const server = await startHttpServer({ dialects: [testDialect], settings });
-    const statuses: number[] = [];
-    for (let at = 0; at < 3; at++)
-      statuses.push((await wrong(server, { authorization: 'Bearer any' })).status);
-    expect(statuses).toEqual([500, 500, 429]);
-    expect(server.log.filter(({ level }) => level === 'error')).toHaveLength(2);
+  test.each([
+    ['UNAVAILABLE', new VaultError('UNAVAILABLE', 'The database cannot be reached.'), 503],
+    ['LOCKED', new VaultError('LOCKED', 'The key service refuses.'), 423],
+    ['WRONG_KEY', new VaultError('WRONG_KEY', 'The root key is of another vault.'), 503],
+    ['CORRUPT', new VaultError('CORRUPT', 'A record is damaged.'), 500],
+    ['INTERNAL', new TypeError('a defect'), 500],
+  ])(
+    'an authentication that fails with %s is no failure of the client, and each one is logged with its cause',
+    async (code, error, status) => {
+      const reject = async () => {
+        throw error;
+      };
+      const settings = { ...limits(0, 2), authenticators: [reject] };
+      const server = await startHttpServer({ dialects: [testDialect], settings });
+      for (let at = 0; at < 4; at++)
+        expect((await wrong(server, { authorization: 'Bearer any' })).status).toBe(status);
+      const errors = server.log.filter(({ level }) => level === 'error');
+      expect(errors.map(({ message, fields }) => [message, fields.code])).toEqual(
+        Array.from({ length: 4 }, () => ['request failed', code]),
+      );
+    },
+  );
+
+  test('requests with a valid key while the store is not available are 503 and never 429', async () => {
+    const server = await startHttpServer({ dialects: [testDialect], settings: limits(0, 2) });
+    const key = await server.key();
+    expect((await server.request(PATH, { key })).status).toBe(200);
+    await server.vault.close();
+    for (let at = 0; at < 5; at++) expect((await server.request(PATH, { key })).status).toBe(503);
   });
 
   test('a revoked key counts as a failure', async () => {
