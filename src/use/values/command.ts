@@ -23,7 +23,7 @@ type Ending =
   | { readonly what: 'not_started' | 'too_long' | 'too_late' };
 
 /**
- * Runs the command of a field, and returns its output without its last line end. Rejects with UNAVAILABLE if the command
+ * Runs the command of a field, and returns its output without its last line end. Rejects with UPSTREAM if the command
  * cannot be started, fails, or exceeds the limit of time or bytes; the message has the exit code and no output.
  */
 export async function runCommand(
@@ -33,7 +33,7 @@ export async function runCommand(
 ): Promise<string> {
   const ending = await run(source, { PATH: env.PATH, HOME: env.HOME }, timeout_ms);
   if (ending.what === 'output') return ending.text.replace(/\r?\n$/, '');
-  throw valueError('UNAVAILABLE', field_id, `comes from a command, which ${describe(ending)}.`);
+  throw valueError('UPSTREAM', field_id, `comes from a command, which ${describe(ending)}.`);
 }
 
 function describe(ending: Exclude<Ending, { what: 'output' }>): string {

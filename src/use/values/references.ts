@@ -2,7 +2,6 @@
  * Resolves references to values outside of the vault, as far as the operator's list allows them: environment variables, and
  * secrets in HashiCorp Vault or OpenBao. A reference is never sent as text.
  */
-import { VaultError } from '../../contract/errors.ts';
 import { fetchDocument } from '../../egress/documents.ts';
 import type { Egress } from '../../egress/egress.ts';
 import { parseStrictJson } from '../../io/strict_json.ts';
@@ -31,7 +30,7 @@ export interface ReferenceSources {
   readonly vault_server?: VaultServer | undefined;
 }
 
-/** Throws FORBIDDEN for a reference that is not allowed, UNAVAILABLE for one that leads to no value. */
+/** Throws FORBIDDEN for a reference that is not allowed, UPSTREAM for one that leads to no value. */
 export async function resolveReference(
   field_id: string,
   text: string,
@@ -47,7 +46,7 @@ export async function resolveReference(
   const value =
     reference.kind === 'env' ? env[reference.name] : await readVault(field_id, reference, vault_server);
   if (value !== undefined && value !== '') return value;
-  throw valueError('UNAVAILABLE', field_id, 'is a reference that leads to no value. Set the value there.');
+  throw valueError('UPSTREAM', field_id, 'is a reference that leads to no value. Set the value there.');
 }
 
 async function readVault(
@@ -57,18 +56,22 @@ async function readVault(
 ): Promise<string | undefined> {
   if (server === undefined)
     throw valueError(
-      'UNAVAILABLE',
+      'UPSTREAM',
       field_id,
       'is a reference to another vault. Set VAULT_ADDR and VAULT_TOKEN for Keyhold.',
     );
   const { status, text } = await fetchSecret(server, `/v1/${mount}/data/${path}`).catch((cause) => {
-    const message = `The value of ${field_id} is in another vault, which cannot be reached. Check VAULT_ADDR.`;
-    throw new VaultError('UNAVAILABLE', message, { cause });
+    throw valueError(
+      'UPSTREAM',
+      field_id,
+      'is in another vault, which cannot be reached. Check VAULT_ADDR.',
+      cause,
+    );
   });
   if (status === 404) return undefined;
   if (status !== 200)
     throw valueError(
-      'UNAVAILABLE',
+      'UPSTREAM',
       field_id,
       `is in another vault, which responded with the status ${status}. Check VAULT_ADDR, VAULT_TOKEN and the policy of the token.`,
     );

@@ -40,8 +40,8 @@ async function expectNotStarted(env: NodeJS.ProcessEnv, message: string, code: n
 describe('a reference to a variable', () => {
   test('that is not set, is empty or is no longer allowed prevents the start', async () => {
     await storeText('env://APP_TOKEN', ENV_LIST);
-    await expectNotStarted(ENV_LIST, 'leads to no value', 13);
-    await expectNotStarted({ ...ENV_LIST, APP_TOKEN: '' }, 'leads to no value', 13);
+    await expectNotStarted(ENV_LIST, 'leads to no value', 14);
+    await expectNotStarted({ ...ENV_LIST, APP_TOKEN: '' }, 'leads to no value', 14);
     await expectNotStarted({ APP_TOKEN: VALUE }, 'KEYHOLD_REFERENCES', 4);
   });
 
@@ -66,7 +66,7 @@ describe('a reference to another vault', () => {
   test('that the other vault refuses prevents the start', async () => {
     await startUpstream([HOST], respondJson({ errors: ['permission denied'] }, 403));
     await storeText('vault://secret/app#token', settings());
-    await expectNotStarted(settings(), 'vault', 13);
+    await expectNotStarted(settings(), 'vault', 14);
   });
 
   test('reaches the command as its value', async () => {
@@ -92,7 +92,7 @@ describe('a command as the source', () => {
 
   test('that fails prevents the start, and its output is not shown', async () => {
     await storeCommand(`echo ${VALUE}; echo ${VALUE} >&2; exit 3`);
-    await expectNotStarted({}, 'exit code 3', 13);
+    await expectNotStarted({}, 'exit code 3', 14);
   });
 
   test('gives the command its output as the value', async () => {

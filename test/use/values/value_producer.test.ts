@@ -119,14 +119,14 @@ describe('a command is refused as the source of a value', () => {
   ])('%s', async (name, text, message) => {
     const program = script(name.replaceAll(' ', '_'), text);
     const error = await errorOf(produce('token', commandOfScript(program)));
-    expect(error).toMatchObject({ code: 'UNAVAILABLE', message: expect.stringContaining(message) });
+    expect(error).toMatchObject({ code: 'UPSTREAM', message: expect.stringContaining(message) });
     expect(error.message).toContain('token');
   });
 
   test('that does not exist any more', async () => {
     const error = await errorOf(produce('token', commandOfScript(join(folder, 'missing'))));
     expect(error).toMatchObject({
-      code: 'UNAVAILABLE',
+      code: 'UPSTREAM',
       message: expect.stringContaining('could not be started'),
     });
   });
@@ -135,7 +135,7 @@ describe('a command is refused as the source of a value', () => {
     const command = { program: '/bin/echo', args: [CANARY.repeat(10_000)], cache_seconds: 0 };
     const error = await errorOf(runCommand('token', command, { env: {} }));
     expect(error).toMatchObject({
-      code: 'UNAVAILABLE',
+      code: 'UPSTREAM',
       message: expect.stringContaining('could not be started'),
     });
   });
@@ -143,7 +143,7 @@ describe('a command is refused as the source of a value', () => {
   test('that takes too long, and its child processes are killed', async () => {
     const program = script('slow', 'sleep 60 & echo $! > "$0.pid"; wait');
     const error = await errorOf(produce('token', commandOfScript(program), { command_timeout_ms: 300 }));
-    expect(error).toMatchObject({ code: 'UNAVAILABLE', message: expect.stringContaining('in time') });
+    expect(error).toMatchObject({ code: 'UPSTREAM', message: expect.stringContaining('in time') });
     const pid = Number(readFileSync(`${program}.pid`, 'utf8'));
     await setTimeout(100);
     expect(isRunning(pid)).toBe(false);
@@ -238,9 +238,9 @@ describe('a reference is never sent as text', () => {
     ['to the token of OpenBao', 'env://BAO_TOKEN', 'BAO_*', 'FORBIDDEN'],
     ['in another case', 'ENV://APP_TOKEN', 'APP_TOKEN', 'FORBIDDEN'],
     ['that is not a name', 'env://APP_TOKEN/x', '*', 'FORBIDDEN'],
-    ['to a variable that is not set', 'env://MISSING', '*', 'UNAVAILABLE'],
-    ['to a variable that is empty', 'env://EMPTY', '*', 'UNAVAILABLE'],
-    ['to another vault that is not set up', 'vault://secret/app#token', 'vault://*', 'UNAVAILABLE'],
+    ['to a variable that is not set', 'env://MISSING', '*', 'UPSTREAM'],
+    ['to a variable that is empty', 'env://EMPTY', '*', 'UPSTREAM'],
+    ['to another vault that is not set up', 'vault://secret/app#token', 'vault://*', 'UPSTREAM'],
     ['with a path that leaves its engine', 'vault://secret/../sys/x#token', 'vault://*', 'FORBIDDEN'],
     ['with a path that has an escape', 'vault://secret/%2e%2e/x#token', 'vault://*', 'FORBIDDEN'],
     ['without a field', 'vault://secret/app', 'vault://*', 'FORBIDDEN'],
@@ -284,18 +284,18 @@ describe('a reference to another vault', () => {
   const options = (vault_server = serverOf()) => ({ allowed: 'vault://secret/app/*#token', vault_server });
 
   test.each([
-    ['with a wrong token', 200, { data: { data: { token: CANARY } } }, 'wrong', 'UNAVAILABLE'],
-    ['that is missing', 404, { errors: [CANARY] }, undefined, 'UNAVAILABLE'],
-    ['without the field', 200, { data: { data: { other: CANARY } } }, undefined, 'UNAVAILABLE'],
-    ['whose field is not text', 200, { data: { data: { token: { a: CANARY } } } }, undefined, 'UNAVAILABLE'],
-    ['that responds with something else', 200, [CANARY], undefined, 'UNAVAILABLE'],
-    ['that fails', 500, { errors: [CANARY] }, undefined, 'UNAVAILABLE'],
+    ['with a wrong token', 200, { data: { data: { token: CANARY } } }, 'wrong', 'UPSTREAM'],
+    ['that is missing', 404, { errors: [CANARY] }, undefined, 'UPSTREAM'],
+    ['without the field', 200, { data: { data: { other: CANARY } } }, undefined, 'UPSTREAM'],
+    ['whose field is not text', 200, { data: { data: { token: { a: CANARY } } } }, undefined, 'UPSTREAM'],
+    ['that responds with something else', 200, [CANARY], undefined, 'UPSTREAM'],
+    ['that fails', 500, { errors: [CANARY] }, undefined, 'UPSTREAM'],
     [
       'with a line end in the value',
       200,
       { data: { data: { token: `${CANARY}\nx` } } },
       undefined,
-      'UNAVAILABLE',
+      'UPSTREAM',
     ],
   ])('%s is an error without its response', async (_what, status, json, token, code) => {
     await startVault(json, status);
@@ -305,7 +305,7 @@ describe('a reference to another vault', () => {
 
   test('is an error if the server cannot be reached', async () => {
     const produced = produce('token', 'vault://secret/app/db#token', options());
-    expect(await errorOf(produced)).toMatchObject({ code: 'UNAVAILABLE' });
+    expect(await errorOf(produced)).toMatchObject({ code: 'UPSTREAM' });
   });
 
   test('outside of the allowed paths or fields sends no request', async () => {
