@@ -188,7 +188,7 @@ async function runInBackground({
   const { signal } = stopping;
   const operator = () => app.caller('rest');
   const options = { ...parts, operator, signal };
-  const verified = verifyAtStart({ vault, log, caller: operator, onVerified: metrics.verified, signal });
+  const verified = verifyAtStart({ vault, log, caller: operator, onResult: metrics.verified, signal });
   if (interval_ms !== undefined)
     log.info({ hours: interval_ms / 3_600_000 }, 'credentials are tested on schedule');
   const retested =

@@ -3,7 +3,7 @@
  * tenant, a user, a service or anything else that a client sent.
  */
 import type Prometheus from 'prom-client';
-import { ERROR_TABLE } from '../contract/errors.ts';
+import { ERROR_TABLE, type ErrorCode } from '../contract/errors.ts';
 import { TEST_RESULTS } from '../contract/use/test_result.ts';
 import type { RequestContext } from './context.ts';
 
@@ -25,10 +25,12 @@ export interface MetricFamily {
 
 export interface Metrics {
   request(context: RequestContext, method: string, status: number, seconds: number): void;
+  /** Counts an error in a response that has no error status, such as that of a failed tool. */
+  error(code: ErrorCode): void;
   /** Counts one transaction with `writes` writes. */
   commit(writes: number): void;
-  /** Records the result of the verification of all audit logs. */
-  verified(findings: number): void;
+  /** Records the findings of the verification of the audit logs so far, and whether it has ended. */
+  verified(findings: number, is_complete: boolean): void;
   /** Counts one scheduled test of a credential. */
   retested(result: string): void;
   /** In the Prometheus text format. */
@@ -81,7 +83,7 @@ export async function createMetrics(
   });
   const errors = new prometheus.Counter({
     name: 'keyhold_errors_total',
-    help: 'Error responses, by error code.',
+    help: 'Error responses and failed tool calls, by error code.',
     labelNames: ['code'],
     registers,
   });
@@ -116,6 +118,7 @@ export async function createMetrics(
       one.durations.observe(seconds);
       if (code !== undefined) errors.inc({ code });
     },
+    error: (code) => errors.inc({ code }),
     commit: (writes) => commits.observe(writes),
     retested: retestMetrics(prometheus, registry),
     verified: auditMetrics(prometheus, registry),
@@ -137,9 +140,9 @@ function auditMetrics(prometheus: typeof Prometheus, registry: Prometheus.Regist
     help: 'Problems that the verification of the audit logs found after the start. Alert if above 0.',
     registers,
   });
-  return (findings) => {
-    is_verified.set(1);
+  return (findings, is_complete) => {
     findings_found.set(findings);
+    if (is_complete) is_verified.set(1);
   };
 }
 

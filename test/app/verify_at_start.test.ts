@@ -1,6 +1,10 @@
 /** `keyhold serve` verifies the audit logs of all organizations after its start, and does not delay requests for it. */
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
-import { startServeProcess } from '../kit/http/http_server.ts';
+import { type VerifyAtStartOptions, verifyAtStart } from '../../src/app/background/verify_at_start.ts';
+import { createMetrics } from '../../src/http/metrics.ts';
+import { type LogLine as CollectedLine, collectingLog, startServeProcess } from '../kit/http/http_server.ts';
 import { readCredentialRows, replaceRecords } from '../kit/vault/database.ts';
 import { copyHome, openTestVault } from '../kit/vault/temp_vault.ts';
 import { openTenants } from '../kit/vault/tenants.ts';
@@ -87,5 +91,65 @@ describe('the verification after the start of serve', () => {
     expect(await server.end()).toEqual({ code: 0, signal: null });
     expect(performance.now() - began_ms).toBeLessThan(8_000);
     expect(linesWith(server.stderr(), 'audit verification failed')).toEqual([]);
+  });
+});
+
+describe('a verification that an outage interrupts', () => {
+  /** A vault with an entry, whose verification rejects with UNAVAILABLE until the anchor is removed. */
+  async function unverifiableVault() {
+    const opened = await openTestVault();
+    await opened.vault.store(opened.caller(), { ...BEARER });
+    const anchor = join(opened.home, 'keys', 'anchor');
+    mkdirSync(dirname(anchor), { recursive: true });
+    writeFileSync(anchor, '{"format": 1000}');
+    await expect(opened.vault.verifyAudit(opened.caller())).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    return { ...opened, anchor };
+  }
+
+  async function run(
+    { vault, caller }: Pick<VerifyAtStartOptions, 'vault' | 'caller'>,
+    retry_after_ms: readonly number[],
+    onRetry: () => void = () => undefined,
+  ) {
+    const lines: CollectedLine[] = [];
+    const collecting = collectingLog(lines);
+    const log: VerifyAtStartOptions['log'] = {
+      ...collecting,
+      warn: (fields, message) => {
+        collecting.warn(fields, message);
+        onRetry();
+      },
+    };
+    const metrics = await createMetrics(false);
+    const { signal } = new AbortController();
+    await verifyAtStart({ vault, caller, log, signal, retry_after_ms, onResult: metrics.verified });
+    const gauges = (await metrics.text()).split('\n').filter((line) => line.startsWith('keyhold_audit_'));
+    return { gauges, messages: lines.map(({ message }) => message) };
+  }
+
+  test('is repeated until the outage ends, and reports no problem', async () => {
+    const { anchor, ...opened } = await unverifiableVault();
+    let retries = 0;
+    const { gauges, messages } = await run(opened, [1, 1, 1], () => {
+      retries += 1;
+      if (retries === 2) rmSync(anchor);
+    });
+    expect(gauges).toEqual(['keyhold_audit_verified 1', 'keyhold_audit_findings 0']);
+    const repeated = 'audit verification is repeated after a pause';
+    expect(messages).toEqual([repeated, repeated, 'verified audit logs']);
+  });
+
+  test('leaves keyhold_audit_verified at 0 and reports no problem if the outage does not end', async () => {
+    const { gauges, messages } = await run(await unverifiableVault(), [1, 1]);
+    expect(gauges).toEqual(['keyhold_audit_verified 0', 'keyhold_audit_findings 0']);
+    expect(messages.slice(2)).toEqual(['audit verification failed', 'some audit logs were not verified']);
+  });
+
+  test('leaves keyhold_audit_verified at 0 if the organizations cannot be listed', async () => {
+    const opened = await openTestVault();
+    await opened.vault.close();
+    const { gauges, messages } = await run(opened, [1]);
+    expect(gauges).toEqual(['keyhold_audit_verified 0', 'keyhold_audit_findings 0']);
+    expect(messages.slice(1)).toEqual(['audit verification failed']);
   });
 });
