@@ -77,8 +77,8 @@ export async function createHttpApp(
   const { runAuditRead, countRequests, countInvocation } = requests;
   const { services, stacks } = parts.vault;
   const service_tools = new ServiceTools({ services, stacks, calls: parts.calls });
-  const limits_of_routes = { runAuditRead, countRequests, countInvocation };
-  const group_parts = { ...parts, ...limits_of_routes, pipeline, service_tools };
+  const counters = { runAuditRead, countRequests, countInvocation, countError: metrics.error };
+  const group_parts = { ...parts, ...counters, pipeline, service_tools };
   const groups = [
     ...mounts.map((mount) => serveMount(mount, group_parts)),
     ...dialects.map((dialect) => serveDialect(dialect, group_parts)),

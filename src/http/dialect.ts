@@ -7,7 +7,7 @@ import type { OpenAPIHono } from '@hono/zod-openapi';
 import type * as z from 'zod';
 import type { Caller } from '../contract/caller.ts';
 import type { Connections } from '../contract/connection.ts';
-import type { PublicError } from '../contract/errors.ts';
+import type { ErrorCode, PublicError } from '../contract/errors.ts';
 import type { Logger } from '../contract/logger.ts';
 import type { Calls } from '../contract/use/call.ts';
 import type { Tests } from '../contract/use/test.ts';
@@ -54,6 +54,8 @@ export interface DialectDependencies extends HttpDependencies {
   readonly countRequests: (caller: Caller, requests: number) => void;
   /** Counts the invocation of a tool with the caller's API key. Throws 429 past the limit. */
   readonly countInvocation: (caller: Caller) => void;
+  /** Counts an error in a response that has no error status. Errors that a handler throws are counted without it. */
+  readonly countError: (code: ErrorCode) => void;
 }
 
 /** An error response in the format of one dialect. */

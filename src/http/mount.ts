@@ -35,6 +35,8 @@ export interface MountContext {
   readonly json: unknown;
   /** As dialects have it. */
   readonly runAuditRead: DialectDependencies['runAuditRead'];
+  /** Counts an error that the handler does not throw. */
+  readonly countError: DialectDependencies['countError'];
 }
 
 export interface KeyedMount extends MountBase {

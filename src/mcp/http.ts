@@ -11,7 +11,7 @@ import type { Pages } from '../contract/pages.ts';
 import type { Tool } from '../contract/tool.ts';
 import type { BearerChallenge } from '../http/auth/bearer_challenge.ts';
 import type { ErrorResponse, HttpDependencies } from '../http/dialect.ts';
-import type { KeyedMount } from '../http/mount.ts';
+import type { KeyedMount, MountContext } from '../http/mount.ts';
 import { addAcceptTypes, convertToAcceptedType, parseAccept } from './accept.ts';
 import { rewriteErrorResponse } from './http_errors.ts';
 import { BATCH_ERROR, PARSE_ERROR, requestId } from './json_rpc.ts';
@@ -31,6 +31,9 @@ const JSON_RPC_CODES: Readonly<Partial<Record<ErrorCode, number>>> = {
 /** The tools get the pages of this server. */
 type Context = Pick<HttpDependencies, 'vault' | 'calls' | 'tests'> & { readonly pages: Pages };
 
+/** From the pipeline, for the MCP server of one request. */
+type Received = Pick<MountContext, 'countError'> & { readonly caller: Caller };
+
 /** Serves `tools` at /mcp. `challenge` returns the parameters of the WWW-Authenticate of a 401. */
 export function mcpMount(
   parts: HttpDependencies,
@@ -38,15 +41,16 @@ export function mcpMount(
   challenge: () => BearerChallenge,
 ): KeyedMount {
   const { log, version } = parts;
-  const callers = new WeakMap<Request, Caller>();
+  const received = new WeakMap<Request, Received>();
   const context = {
     ...parts,
     pages: { baseUrl: async () => parts.public_url, dashboardUrl: async () => parts.public_url },
   };
   const handler = createMcpHandler(
     ({ requestInfo, era }) => {
-      const caller = requestInfo && callers.get(requestInfo);
-      if (caller === undefined) throw new Error('a request without a caller');
+      const found = requestInfo && received.get(requestInfo);
+      if (found === undefined) throw new Error('a request without a caller');
+      const { caller, countError } = found;
       return createMcpServer({
         version,
         tools,
@@ -56,6 +60,7 @@ export function mcpMount(
         context: async () => context,
         stateKey: () => parts.vault.handles.requestStateKey(caller),
         log: async () => log,
+        onError: countError,
       });
     },
     {
@@ -71,7 +76,7 @@ export function mcpMount(
     error: rpcError,
     unreadable: (error) => rpcError(error, undefined, PARSE_ERROR.code),
     challenge,
-    async handler(request, { caller, json }) {
+    async handler(request, { caller, json, countError }) {
       if (request.method !== 'POST') return rewriteErrorResponse(await handler.fetch(request));
       if (json === undefined) return badRequest(PARSE_ERROR);
       // A batch would count as one request against the rate limit.
@@ -79,7 +84,7 @@ export function mcpMount(
       const accepted = parseAccept(request.headers.get('accept'));
       if (!accepted.json && !accepted.event_stream) return notAcceptable(json);
       const corrected = addAcceptTypes(request);
-      callers.set(corrected, caller);
+      received.set(corrected, { caller, countError });
       const response = await handler.fetch(corrected, { parsedBody: json });
       return convertToAcceptedType(await rewriteErrorResponse(response, json), accepted);
     },

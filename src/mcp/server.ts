@@ -12,7 +12,7 @@ import {
 } from '@modelcontextprotocol/server';
 import * as z from 'zod';
 import type { Caller } from '../contract/caller.ts';
-import { adviceFor, ERROR_TABLE, toPublicError } from '../contract/errors.ts';
+import { adviceFor, ERROR_TABLE, type ErrorCode, toPublicError } from '../contract/errors.ts';
 import { describeFailure, type Logger } from '../contract/logger.ts';
 import type { Tool, ToolResult } from '../contract/tool.ts';
 import { inSpan, type Span, type SpanOptions } from '../io/tracing/span.ts';
@@ -46,6 +46,8 @@ export interface McpDependencies<Context> {
   readonly stateKey: () => Promise<Uint8Array>;
   /** Called with every call, so that its resources stay open until it ends. */
   readonly onCallStarted?: (call: Promise<unknown>) => void;
+  /** Called with the code of every tool call that fails. */
+  readonly onError?: (code: ErrorCode) => void;
 }
 
 /** A server for one connection. The SDK validates the protocol; the vault validates the arguments, as for every edge. */
@@ -174,6 +176,7 @@ async function callTool<Context>(
     const { request_id } = caller;
     const error = toPublicError(thrown, request_id);
     const { code } = error;
+    parts.onError?.(code);
     if (ERROR_TABLE[code].is_server_failure) {
       const failure = describeFailure(thrown);
       await writeLog(parts, 'error', { tool: tool.name, code, request_id, failure }, 'tool call failed');

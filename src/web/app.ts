@@ -101,6 +101,7 @@ export async function createWebApp(dependencies: HttpDependencies, options: WebO
     if (ERROR_TABLE[code].is_server_failure) {
       const fields = { request_id: public_error.request_id, code, failure: describeFailure(error) };
       parts.log.error(fields, 'request failed');
+      c.env.mount.countError(code);
     }
     const status = error instanceof HttpError ? error.http_status : ERROR_TABLE[code].http_status;
     const html = renderPage(

@@ -118,6 +118,22 @@ describe.each(CLIENT_KINDS)('%s', (kind) => {
     await client.close();
   });
 
+  test('each failed tool call is counted by its error code, although its response has status 200', async () => {
+    const { mcp_url, url, key } = await startMcpServer({ settings: { metrics_open: true } });
+    const counted = async () => {
+      const text = await (await fetch(`${url}/metrics`)).text();
+      return Number(/keyhold_errors_total\{code="NOT_FOUND"\} (\d+)/.exec(text)?.[1]);
+    };
+    const client = await connectHttpClient(kind, mcp_url, { Authorization: `Bearer ${await key()}` });
+    expect((await client.call('list_services')).is_error).toBe(false);
+    const before = await counted();
+    const input = { service_id: DANUBE_CALL.service_id };
+    for (let at = 0; at < 2; at++)
+      expect((await client.call('delete_credential', input)).is_error).toBe(true);
+    expect((await counted()) - before).toBe(2);
+    await client.close();
+  });
+
   test('a tool that writes fails for a key with read scopes only', async () => {
     const { mcp_url, key } = await startMcpServer();
     const text = await key({ scopes: ['credentials:read'] });

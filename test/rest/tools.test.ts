@@ -230,7 +230,7 @@ describe('Danube', () => {
     expect(upstream.requests).toHaveLength(10);
   });
 
-  test('an internal error of one call in a batch is the error of that call, and is logged', async () => {
+  test('an internal error of one call in a batch is the error of that call, and is logged and counted', async () => {
     await startUpstream(['api.github.com'], respondJson({}));
     const server = await start();
     const client = await newClient(server);
@@ -248,6 +248,9 @@ describe('Danube', () => {
     expect(server.log.filter(({ level }) => level === 'error')).toMatchObject([
       { message: 'tool call failed', fields: { code: 'INTERNAL', failure: [{ name: 'TypeError' }] } },
     ]);
+    const operator = await server.key({ scopes: ['org:admin'] });
+    const metrics = await (await server.request('/metrics', { key: operator })).text();
+    expect(metrics).toContain('keyhold_errors_total{code="INTERNAL"} 1\n');
   });
 
   test('a successful call looks the credential up once', async () => {

@@ -46,6 +46,18 @@ describe('a sign-in', () => {
     expect((await browser.post('/dashboard/sign-in', { api_key: await server.key() })).status).toBe(303);
   });
 
+  test('is 503 while the store is not available, which is logged and counted', async () => {
+    const server = await startPages({ settings: { metrics_open: true } });
+    const api_key = await server.key();
+    await server.vault.close();
+    expect((await server.browser().post('/dashboard/sign-in', { api_key })).status).toBe(503);
+    expect(server.log.filter(({ level }) => level === 'error')).toMatchObject([
+      { message: 'request failed', fields: { code: 'UNAVAILABLE' } },
+    ]);
+    const metrics = await (await fetch(`${server.url}/metrics`)).text();
+    expect(metrics).toContain('keyhold_errors_total{code="UNAVAILABLE"} 1\n');
+  });
+
   test('never continues with a token that the browser had before (session fixation), and ends that session', async () => {
     const server = await startPages();
     const attacker = await server.signedIn({ user: 'eve' });

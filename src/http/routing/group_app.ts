@@ -54,11 +54,11 @@ const INVALID_TARGETS: Readonly<Record<string, InvalidInput['target']>> = {
 export function serveMount(mount: Mount, parts: GroupDependencies): ServedGroup {
   const is_https = parts.public_url.startsWith('https:');
   const app = newApp(parts);
-  const { runAuditRead } = parts;
+  const { runAuditRead, countError } = parts;
   app.all(mount.path, async (c) => {
     const { address } = c.env.context;
     const { request_id, body_text: body, body_json: json } = c.var;
-    const context = { request_id, address, body, json, runAuditRead };
+    const context = { request_id, address, body, json, runAuditRead, countError };
     const response = await (mount.access === 'open'
       ? mount.handler(c.req.raw, context)
       : mount.handler(c.req.raw, { ...context, caller: c.var.caller }));

@@ -166,7 +166,7 @@ const callRoute = createRoute({
 });
 
 export function registerTools(app: OpenAPIHono<HttpEnv>, parts: DialectDependencies): void {
-  const { service_tools, countRequests } = parts;
+  const { service_tools, countRequests, countError } = parts;
   registerLists(app, parts);
 
   // Before the route of one call, whose path also matches.
@@ -184,6 +184,7 @@ export function registerTools(app: OpenAPIHono<HttpEnv>, parts: DialectDependenc
           return { tool_id, success: false, result: null, error: detail, error_type, configuration_url };
         } catch (thrown) {
           const { code, message } = toPublicError(thrown, c.get('request_id'));
+          countError(code);
           if (ERROR_TABLE[code].is_server_failure) {
             const fields = { request_id: c.get('request_id'), code, failure: describeFailure(thrown) };
             parts.log.error(fields, 'tool call failed');

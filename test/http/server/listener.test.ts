@@ -173,6 +173,7 @@ describe('shutdown', () => {
         body: undefined,
         json: undefined,
         runAuditRead: async (_caller, read) => read(),
+        countError: () => undefined,
       }),
     );
     return { listener, release };
