@@ -81,14 +81,7 @@ export async function createMetrics(
     buckets: DURATION_BUCKETS_SECONDS,
     registers,
   });
-  const errors = new prometheus.Counter({
-    name: 'keyhold_errors_total',
-    help: 'Error responses and failed tool calls, by error code.',
-    labelNames: ['code'],
-    registers,
-  });
-  // A counter that appears with its first event has no increase.
-  for (const code of Object.keys(ERROR_TABLE)) errors.inc({ code }, 0);
+  const countError = errorMetrics(prometheus, registry);
   const commits = new prometheus.Histogram({
     name: 'keyhold_commit_writes',
     help: 'Writes per transaction.',
@@ -116,9 +109,9 @@ export async function createMetrics(
       }
       one.count += 1;
       one.durations.observe(seconds);
-      if (code !== undefined) errors.inc({ code });
+      if (code !== undefined) countError(code);
     },
-    error: (code) => errors.inc({ code }),
+    error: countError,
     commit: (writes) => commits.observe(writes),
     retested: retestMetrics(prometheus, registry),
     verified: auditMetrics(prometheus, registry),
@@ -126,6 +119,18 @@ export async function createMetrics(
     families: () => familiesOf(registry),
     content_type: registry.contentType,
   };
+}
+
+function errorMetrics(prometheus: typeof Prometheus, registry: Prometheus.Registry): Metrics['error'] {
+  const errors = new prometheus.Counter({
+    name: 'keyhold_errors_total',
+    help: 'Error responses and failed tool calls, by error code.',
+    labelNames: ['code'],
+    registers: [registry],
+  });
+  // A counter that appears with its first event has no increase.
+  for (const code of Object.keys(ERROR_TABLE)) errors.inc({ code }, 0);
+  return (code) => errors.inc({ code });
 }
 
 function auditMetrics(prometheus: typeof Prometheus, registry: Prometheus.Registry): Metrics['verified'] {
