@@ -31,6 +31,7 @@ import {
   rootKeyFileExists,
 } from './keys/root_key.ts';
 import { RootKeyLease } from './keys/root_key_lease.ts';
+import { openRotatedRootKey } from './keys/rotated_root_key.ts';
 import { RotationStates } from './keys/rotations/rotation_states.ts';
 import { keyMissing } from './keys/wrapped_keys.ts';
 import { Revocations, type RevokeTokens } from './oauth/revocations.ts';
@@ -227,7 +228,7 @@ async function prepare({ root_key, create }: OpenParts, engine: StoreEngine): Pr
 async function unlock(parts: OpenParts, store: Store, audit_log: AuditLog): Promise<Buffer> {
   const header = (await store.header()) ?? (await waitForConcurrentInit(parts, store));
   if (header === undefined) return createVault(parts, store, audit_log);
-  return openRootKey(parts.root_key, header);
+  return openRotatedRootKey(parts.root_key, header, () => store.header());
 }
 
 async function createVault(parts: OpenParts, store: Store, audit_log: AuditLog): Promise<Buffer> {
@@ -251,7 +252,8 @@ async function createVault(parts: OpenParts, store: Store, audit_log: AuditLog):
   return unlock(parts, store, audit_log);
 }
 
-const OTHER_PROCESS_WAIT_MS = 3_000;
+/** The other process syncs several files, which takes seconds on a busy disk. */
+const OTHER_PROCESS_WAIT_MS = 10_000;
 const POLL_MS = 20;
 
 /** Waits for a vault that another process may be creating: its key file exists before the vault. */
