@@ -311,7 +311,10 @@ async function mcpRefusal(env: NodeJS.ProcessEnv) {
   return { tools, error, exit_code: await client.end() };
 }
 
-describe.each(STATES)('$name', ({ arrange, code, reason, remedy, env = {} }) => {
+/** Each of two waits for a vault that another process may be creating takes ten seconds. */
+const TIMEOUT_MS = 120_000;
+
+describe.each(STATES)('$name', { timeout: TIMEOUT_MS }, ({ arrange, code, reason, remedy, env = {} }) => {
   test(`is refused with ${code}${reason === undefined ? '' : ` ${reason}`} everywhere, and stays as it is`, async () => {
     const files = await soundVault();
     arrange(files);
