@@ -98,6 +98,21 @@ describe.each(TOOLS)('a file %s', (_, change) => {
     expect(isWal(path)).toBe(true);
   });
 
+  test('is set to WAL mode when it is closed if a reader prevented that until the last write', async () => {
+    const path = await newFile();
+    change(path);
+    const reader = new Driver(path);
+    reader.exec('BEGIN; SELECT count(*) FROM record');
+    const store = openExisting(path);
+    const write = store.commit({ writes: [put('second', 0)], audit: [] });
+    await sleep(200);
+    reader.exec('COMMIT');
+    reader.close();
+    await write;
+    await store.close();
+    expect(isWal(path)).toBe(true);
+  });
+
   test('takes writes after a reader that was there before it was opened has ended, and is then set to WAL mode', async () => {
     const path = await newFile();
     change(path);

@@ -58,7 +58,7 @@ export class Checkpointer {
   close(has_written: boolean): void {
     this.#closed = true;
     clearTimeout(this.#timer);
-    if (has_written) ignoreErrors(() => this.#checkpoint());
+    if (has_written) ignoreErrors(() => this.#checkpoint() && this.#ensureWal());
   }
 
   #startTimer(delay_ms = CHECKPOINT_AFTER_MS): void {
