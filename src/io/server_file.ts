@@ -2,10 +2,10 @@
  * The file `run/server.json` in the home folder: where the running `keyhold serve` has its pages, for other processes of the
  * same user. Only its owner can write it. A crash leaves it behind, so its reader checks that the process lives.
  */
-import { readFileSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import * as z from 'zod';
-import { createFile } from './atomic_file.ts';
+import { replaceFile } from './atomic_file.ts';
 import { isSecureUrl } from './server_url.ts';
 import { parseStrictJson } from './strict_json.ts';
 
@@ -15,11 +15,11 @@ const ServerFile = z.strictObject({
   pid: z.int().positive(),
 });
 
-/** Replaces the file of an earlier server. Throws the errors of the file system. */
+/** Replaces the file of an earlier server: a reader finds one of the two. Throws the errors of the file system. */
 export function writeServerFile(home: string, url: string): void {
   const path = pathOf(home);
-  rmSync(path, { force: true });
-  createFile(path, `${JSON.stringify({ url, pid: process.pid })}\n`);
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  replaceFile(path, `${JSON.stringify({ url, pid: process.pid })}\n`, { mode: 0o600 }, () => undefined);
 }
 
 /** Removes the file if this process has written it. */
