@@ -9,6 +9,7 @@ import { VaultError } from '../contract/errors.ts';
 import { ID_MAX_CHARACTERS, QUERY_MAX_CHARACTERS, SERVICES_MAX } from '../contract/limits.ts';
 import { findNameProblem, nameSkeleton } from '../contract/name_rules.ts';
 import type { Service } from '../contract/service/service.ts';
+import { errnoOf } from '../io/errno.ts';
 import { builtInServices, type CatalogueEntry, entryOf, idsOf, lazyEntry } from './built_in.ts';
 import {
   type CustomDefinition,
@@ -237,7 +238,14 @@ export class ServiceCatalogue {
   #loadCustom(folder: string): void {
     const names = jsonFiles(folder);
     if (names.length > 0) checkDefinitionFolder(folder);
-    for (const name of names) this.#addFile(folder, name);
+    for (const name of names) {
+      try {
+        this.#addFile(folder, name);
+      } catch (error) {
+        // Another process has removed the file since the folder was listed.
+        if (!(error instanceof VaultError && errnoOf(error.cause) === 'ENOENT')) throw error;
+      }
+    }
   }
 
   /** Returns the slug of the service. */

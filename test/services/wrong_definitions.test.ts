@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { VaultError } from '../../src/contract/errors.ts';
 import { SERVICE_FILE_MAX_BYTES } from '../../src/contract/limits.ts';
 import { ServiceCatalogue } from '../../src/services/catalogue.ts';
@@ -396,6 +396,20 @@ describe('valid custom definitions', () => {
     });
     expect(catalogue.customFileOf('weather')).toBe('weather.json');
     expect(catalogue.customFileOf('linear')).toBeUndefined();
+    expect(catalogue.list().length).toBe(ServiceCatalogue.load().list().length + 1);
+  });
+
+  test('load without a file that another process removes after the folder was listed', () => {
+    const folder = folderWith({ 'removed.json': '{}', 'weather.json': JSON.stringify(right()) });
+    const { readdirSync } = fs;
+    const spy = vi.spyOn(fs, 'readdirSync').mockImplementation(((listed: string) => {
+      const names = readdirSync(listed);
+      if (listed === folder) fs.rmSync(path.join(folder, 'removed.json'));
+      return names;
+    }) as typeof fs.readdirSync);
+    onTestFinished(() => spy.mockRestore());
+    const catalogue = ServiceCatalogue.load({ folder });
+    expect(catalogue.customFileOf('weather')).toBe('weather.json');
     expect(catalogue.list().length).toBe(ServiceCatalogue.load().list().length + 1);
   });
 
