@@ -14,8 +14,10 @@ export interface FileOptions {
   /** Mode of the new file, before the umask. */
   readonly mode: number;
   /** The file whose mode and owner the new one gets instead. */
-  readonly like?: fs.Stats | undefined;
+  readonly like?: FileOwner | undefined;
 }
+
+export type FileOwner = Pick<fs.Stats, 'uid' | 'gid' | 'mode'>;
 
 const OWNER_ONLY: FileOptions = { mode: 0o600 };
 /** Codes of `link`, `fchmod` and `fsync` on a folder if the file system does not have the operation. */
@@ -199,7 +201,7 @@ function writeNewFile(path: string, content: string | Uint8Array, { mode, like }
   }
 }
 
-function keepOwner(file: number, { uid, gid }: fs.Stats): void {
+function keepOwner(file: number, { uid, gid }: FileOwner): void {
   try {
     fs.fchownSync(file, uid, gid);
   } catch {

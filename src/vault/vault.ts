@@ -77,6 +77,11 @@ export interface StatusList {
   readonly more: boolean;
 }
 
+export interface VaultHealth extends StoreHealth {
+  /** See `AuditAnchor.isMissing`. */
+  readonly lacks_anchor: boolean;
+}
+
 export class Vault {
   readonly #parts: VaultDependencies;
   readonly #guard: Guard;
@@ -258,8 +263,9 @@ export class Vault {
   }
 
   /** Checks all data of the store. Slow. */
-  health(): Promise<StoreHealth> {
-    return this.#parts.store.check();
+  async health(): Promise<VaultHealth> {
+    const { store, anchor } = this.#parts;
+    return { ...(await store.check()), lacks_anchor: (await anchor?.isMissing()) ?? false };
   }
 
   /** Overwrites replaced and deleted data now. The store also does so shortly after the last write. */

@@ -1,8 +1,9 @@
 /** Commands on a vault in PostgreSQL: only `keyhold init` creates one, secrets stay out of every output, and doctor's findings. */
+import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import pg from 'pg';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { Finding } from '../../src/cli/commands/doctor/finding.ts';
 import { type CliOptions, type CliRun, keyhold, keyholdJson, newHome, removeHome } from '../kit/child/cli.ts';
 import { startServeProcess } from '../kit/http/http_server.ts';
@@ -242,6 +243,22 @@ describe.skipIf(NO_POSTGRESQL)('a vault in a database', () => {
     expect([found.code, found.stdout]).toEqual([12, expect.stringMatching(/older than the last state/)]);
     expect((await run(['audit', 'verify', '--accept'], { env: older })).code).toBe(0);
     expect((await run(['status'], { env: older })).code).toBe(0);
+  });
+
+  test('is not opened by another machine without a folder of keys, once it is older than what that machine wrote', async () => {
+    const root = { KEYHOLD_ROOT_KEY: 'env:SHARED_KEY', SHARED_KEY: randomBytes(32).toString('base64') };
+    await run(['init'], { env: root });
+    const copy = `${database}_standby`;
+    await server.execute(`CREATE DATABASE ${copy} TEMPLATE ${database} OWNER keeper`);
+    const other = newHome();
+    onTestFinished(() => removeHome(other));
+    const runThere = (argv: readonly string[], env: NodeJS.ProcessEnv = {}, stdin = '') =>
+      keyhold(other, argv, { env: envOf({ ...root, ...env }), stdin });
+    expect((await runThere(['store', 'linear', '--stdin'], {}, 'a-value')).code).toBe(0);
+    expect(fs.readdirSync(path.join(other, 'keys'))).toEqual(['anchor']);
+    const older = { KEYHOLD_STORE: uri().replace(database, copy) };
+    const { code, stderr } = await runThere(['status', '--json'], older);
+    expect([code, JSON.parse(stderr).error.reason]).toEqual([12, 'store_rolled_back']);
   });
 });
 

@@ -160,6 +160,26 @@ describe('keyhold doctor', () => {
     expect(remedy).toContain(`chmod ${expected} ${file(name)}`);
   });
 
+  test('doctor reports a vault with entries that has no anchor on this machine, until a write creates it', async () => {
+    await keyholdOk(home, ['init']);
+    const anchorOf = async () => {
+      const { stdout } = await keyhold(home, ['doctor', '--json']);
+      return (JSON.parse(stdout) as { checks: Finding[] }).checks.find(({ check }) => check === 'anchor');
+    };
+    expect(await anchorOf()).toBeUndefined();
+    await keyholdOk(home, ['store', 'linear', '--stdin'], { stdin: 'v' });
+    expect(await anchorOf()).toBeUndefined();
+    fs.rmSync(file('keys', 'anchor'));
+    expect(await anchorOf()).toMatchObject({
+      state: 'warn',
+      message: expect.stringContaining('missing on this machine'),
+      remedy: expect.stringContaining(file('keys')),
+    });
+    expect(fs.existsSync(file('keys', 'anchor'))).toBe(false);
+    await keyholdOk(home, ['store', 'linear', '--stdin'], { stdin: 'w' });
+    expect(await anchorOf()).toBeUndefined();
+  });
+
   test('doctor reports a file that is not a vault', async () => {
     await keyholdOk(home, ['init']);
     fs.writeFileSync(file('data', 'vault.db'), 'a shopping list');

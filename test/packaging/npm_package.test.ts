@@ -25,6 +25,7 @@ describe('the npm package', () => {
       'dist/keyhold.js',
       'docs/postgres_roles.sql',
       'packaging/systemd/keyhold.service',
+      'packaging/systemd/keyhold-backup.timer',
       'packaging/helm/keyhold/Chart.yaml',
       'server.json',
       'LICENSE',

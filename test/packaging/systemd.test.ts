@@ -1,5 +1,5 @@
-/** The systemd unit: systemd accepts it, its sandbox is strict, and the program starts with its settings and credentials. */
-import { chmodSync, chownSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+/** The systemd units: systemd accepts them, the sandbox is strict, and the program runs with their settings and credentials. */
+import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { PROGRAM } from '../kit/child/built_program.ts';
@@ -8,7 +8,8 @@ import { ROOT } from '../kit/source_tree.ts';
 import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 import { isMissing, runExternal } from './external_program.ts';
 
-const UNITS = ['keyhold.service', 'keyhold-init.service'] as const;
+const SERVICES = ['keyhold.service', 'keyhold-init.service', 'keyhold-backup.service'] as const;
+const UNITS = [...SERVICES, 'keyhold-backup.timer'] as const;
 const unit = (name: (typeof UNITS)[number]) => readFileSync(join(ROOT, 'packaging/systemd', name), 'utf8');
 /** On systemd's scale from 0 to 10. Outgoing connections and the compiler of Node.js account for most of it. */
 const EXPOSURE_MAX = 1.5;
@@ -31,10 +32,11 @@ describe.skipIf(isMissing('systemd-analyze'))('the units for systemd', () => {
     expect(Number(/exposure level for \S+ ([\d.]+)/.exec(stdout)?.[1])).toBeLessThanOrEqual(EXPOSURE_MAX);
   });
 
-  test('both units have the same settings, credential, user and folder', () => {
+  test.each(SERVICES)('%s has the settings, credential, user and folder of keyhold.service', (name) => {
     const shared =
       /^(?:Environment|EnvironmentFile|LoadCredential|DynamicUser|User|StateDirectory\w*|UMask)=.*$/gm;
-    expect(unit('keyhold-init.service').match(shared)).toEqual(unit('keyhold.service').match(shared));
+    const text = unit(name).replace(' keyhold-backups', '');
+    expect(text.match(shared)).toEqual(unit('keyhold.service').match(shared));
   });
 });
 
@@ -65,11 +67,34 @@ describe('a server with the settings of keyhold.service', () => {
   );
 });
 
-/** A copy of the unit that starts the built program. */
+test('the commands of keyhold-backup.service back up the vault of the service and verify the file, every day', async ({
+  skip,
+}) => {
+  const user = ordinaryUser();
+  if (user === undefined || process.getuid?.() !== 0) return skip(NO_USER);
+  const state = user.newFolder();
+  const specifiers = { '%S': state, '%d': credentialsFolder(0o400, user.give) };
+  const env = environmentOf(unit('keyhold-backup.service'), specifiers);
+  for (const name of ['keyhold', 'keyhold-backups']) {
+    mkdirSync(join(state, name), { mode: 0o700 });
+    user.give(join(state, name));
+  }
+  expect(await user.run(['init'], env)).toMatchObject({ code: 0 });
+  const commands = [...unit('keyhold-backup.service').matchAll(/^ExecStart=keyhold (.*)$/gm)];
+  expect(commands).toHaveLength(2);
+  for (let day = 1; day <= 2; day++)
+    for (const [, args = ''] of commands)
+      expect(await user.run(args.replace('%S', state).split(' '), env)).toMatchObject({ code: 0 });
+  expect(readdirSync(join(state, 'keyhold-backups'))).toEqual(['vault.backup']);
+});
+
+/** Copies of the units that start the built program: a timer names a service beside it. */
 function unitFile(name: (typeof UNITS)[number]): string {
-  const path = join(temporaryFolder(), name);
-  writeFileSync(path, unit(name).replace('ExecStart=keyhold', `ExecStart=${process.execPath} ${PROGRAM}`));
-  return path;
+  const folder = temporaryFolder();
+  const start = `ExecStart=${process.execPath} ${PROGRAM}`;
+  for (const each of UNITS)
+    writeFileSync(join(folder, each), unit(each).replaceAll('ExecStart=keyhold', start));
+  return join(folder, name);
 }
 
 /** As systemd creates it: a folder that only the service may read, with the key. */

@@ -4,12 +4,13 @@
  * later state. Written at most once a minute after writes, and when the vault is closed. It never moves back by itself.
  */
 import { createHmac } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import fs from 'node:fs';
+import { dirname } from 'node:path';
 import * as z from 'zod';
 import type { AuditFinding } from '../../contract/audit.ts';
 import { VaultError } from '../../contract/errors.ts';
 import { constantTimeEqual } from '../../crypto/audit_chain.ts';
-import { replaceFile } from '../../io/atomic_file.ts';
+import { type FileOwner, replaceFile } from '../../io/atomic_file.ts';
 import { errnoOf } from '../../io/errno.ts';
 import { movedError } from '../../store/errors.ts';
 import type { Store, StoredHead } from '../../store/store.ts';
@@ -101,7 +102,13 @@ export class AuditAnchor {
     return { kind: 'vault_rolled_back', message };
   }
 
-  /** Takes the present state of the vault for the newest, or the one with these heads. Throws the errors of the system. */
+  /** Whether the log has entries after its first one, and this machine has no anchor of the vault. False for an unreadable one. */
+  async isMissing(): Promise<boolean> {
+    const chains = await this.#read().catch(() => undefined);
+    return chains === 'foreign' && (await this.#store.auditHeads()).some(({ position }) => position > 1);
+  }
+
+  /** Takes the present state of the vault for the newest, or the one with these heads. Throws UNAVAILABLE if the file cannot be written. */
   async accept(heads?: readonly StoredHead[]): Promise<void> {
     await this.#write(heads ?? (await this.#store.auditHeads()));
   }
@@ -146,7 +153,7 @@ export class AuditAnchor {
   async #read(): Promise<Read> {
     let text: string;
     try {
-      text = readFileSync(this.#path, 'utf8');
+      text = fs.readFileSync(this.#path, 'utf8');
     } catch (error) {
       const errno = errnoOf(error);
       if (errno === 'ENOENT') return 'foreign';
@@ -178,8 +185,38 @@ export class AuditAnchor {
     ]);
     const content: AnchorContent = { format: FORMAT, vault: vaultIdOf(keys), chains };
     const text = JSON.stringify({ ...content, mac: macOf(keys[0], content).toString('hex') });
-    replaceFile(this.#path, `${text}\n`, { mode: 0o600 }, () => undefined);
+    writeAnchorFile(this.#path, `${text}\n`);
   }
+}
+
+const OWNER_ONLY = 0o600;
+
+/** Creates the folder too: a root key that is elsewhere needs none. */
+function writeAnchorFile(path: string, text: string): void {
+  const folder = dirname(path);
+  try {
+    if (fs.mkdirSync(folder, { recursive: true, mode: 0o700 }) !== undefined) giveToOwnerOfParent(folder);
+    replaceFile(path, text, { mode: OWNER_ONLY, like: ownerOf(path) }, () => undefined);
+  } catch (cause) {
+    const message = `The file keys/anchor cannot be written (${errnoOf(cause)}). Check that the folder keys in KEYHOLD_HOME belongs to the user of Keyhold and that its disk is writable and not full, then run the command again.`;
+    throw new VaultError('UNAVAILABLE', message, { reason: 'unreadable', cause });
+  }
+}
+
+/** A command that root runs must not take the anchor away from the user of the service. */
+function ownerOf(path: string): FileOwner {
+  const found = fs.statSync(path, { throwIfNoEntry: false });
+  return found ?? { ...ownerIds(dirname(path)), mode: OWNER_ONLY };
+}
+
+function giveToOwnerOfParent(folder: string): void {
+  const { uid, gid } = ownerIds(dirname(folder));
+  if (process.getuid?.() === 0) fs.chownSync(folder, uid, gid);
+}
+
+function ownerIds(folder: string): Pick<FileOwner, 'uid' | 'gid'> {
+  const { uid, gid } = fs.statSync(folder);
+  return { uid, gid };
 }
 
 function macOf(key: Buffer, { format, vault, chains }: AnchorContent): Buffer {

@@ -6,8 +6,9 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { runProgram } from '../../kit/child/built_program.ts';
+import { NO_USER, ordinaryUser } from '../../kit/child/ordinary_user.ts';
 import { errorOf, outcomeOf } from '../../kit/outcome.ts';
-import { copyHome, openTestVault, type TestVault } from '../../kit/vault/temp_vault.ts';
+import { copyHome, openTestVault, type TestVault, temporaryFolder } from '../../kit/vault/temp_vault.ts';
 import { openTenants } from '../../kit/vault/tenants.ts';
 
 const store = ({ vault, caller }: TestVault, name: string) =>
@@ -15,13 +16,19 @@ const store = ({ vault, caller }: TestVault, name: string) =>
 
 const anchorOf = (home: string) => join(home, 'keys', 'anchor');
 
+/** Without a key file, nothing but the anchor needs the folder `keys`. */
+const NO_KEY_FILE = {
+  KEYHOLD_ROOT_KEY: 'env:TEST_ROOT_KEY',
+  TEST_ROOT_KEY: Buffer.from(Array.from({ length: 32 }, (_, at) => at * 3 + 1)).toString('base64'),
+};
+
 /** The home of a closed vault with the credentials a and b, and a copy of its data folder from before b. */
-async function homeAndOlderData(): Promise<{ home: string; older: string }> {
-  const first = await openTestVault();
+async function homeAndOlderData(env: NodeJS.ProcessEnv = {}): Promise<{ home: string; older: string }> {
+  const first = await openTestVault(undefined, env);
   await store(first, 'a');
   await first.vault.close();
   const older = join(await copyHome(first.home), 'data');
-  const second = await openTestVault(first.home);
+  const second = await openTestVault(first.home, env);
   await store(second, 'b');
   await second.vault.close();
   return { home: first.home, older };
@@ -70,6 +77,32 @@ describe('a vault file that was replaced by an older copy', () => {
     await opened.vault.close();
     replaceData(home, older);
     expect(await verify(home)).toEqual(['vault_rolled_back']);
+  });
+
+  test('an older copy is found and accepted if the root key is a variable, so that only the anchor needs the folder keys', async () => {
+    const { home, older } = await homeAndOlderData(NO_KEY_FILE);
+    expect(fs.readdirSync(join(home, 'keys'))).toEqual(['anchor']);
+    expect(fs.statSync(join(home, 'keys')).mode & 0o777).toBe(0o700);
+    replaceData(home, older);
+    const env = { KEYHOLD_HOME: home, KEYHOLD_LOG: 'silent', ...NO_KEY_FILE };
+    expect((await runProgram(['audit', 'verify'], { env })).code).toBe(12);
+    // As on another machine.
+    fs.rmSync(join(home, 'keys'), { recursive: true });
+    expect(await runProgram(['audit', 'verify', '--accept'], { env })).toMatchObject({ code: 0, stderr: '' });
+    expect(fs.readdirSync(join(home, 'keys'))).toEqual(['anchor']);
+  });
+
+  test('an older copy is not accepted if the anchor cannot be written, and the error names the folder', async () => {
+    const { home } = await homeAndOlderData(NO_KEY_FILE);
+    fs.rmSync(join(home, 'keys'), { recursive: true });
+    fs.writeFileSync(join(home, 'keys'), 'a file');
+    const env = { KEYHOLD_HOME: home, KEYHOLD_LOG: 'silent', ...NO_KEY_FILE };
+    const refused = await runProgram(['audit', 'verify', '--accept'], { env });
+    expect([refused.code, refused.stderr]).toEqual([
+      13,
+      expect.stringMatching(/keys\/anchor cannot be written \(EEXIST\).*folder keys in KEYHOLD_HOME/),
+    ]);
+    expect(fs.readFileSync(join(home, 'keys'), 'utf8')).toBe('a file');
   });
 
   test('an older copy of the chain of another organization is found', async () => {
@@ -185,6 +218,32 @@ describe('the anchor file', () => {
     await opened.vault.close();
     expect(fs.statSync(anchorOf(home)).isDirectory()).toBe(true);
   });
+
+  test.for([
+    ['an anchor with mode 0640', 0o640] as const,
+    ['a folder keys without an anchor', undefined] as const,
+    ['no folder keys', 'none'] as const,
+  ])(
+    'a command that root runs leaves the anchor to the owner of the vault: %s',
+    async ([, state], { skip }) => {
+      const user = ordinaryUser();
+      if (user === undefined || process.getuid?.() !== 0) return skip(NO_USER);
+      const home = join(user.newFolder(), 'home');
+      const env = { KEYHOLD_HOME: home, KEYHOLD_LOG: 'silent', ...NO_KEY_FILE };
+      expect(await user.run(['store', 'linear', '--stdin'], env, 'v')).toMatchObject({ code: 0 });
+      const before = fs.statSync(anchorOf(home));
+      const text = fs.readFileSync(anchorOf(home), 'utf8');
+      if (state === 0o640) fs.chmodSync(anchorOf(home), state);
+      else fs.rmSync(state === 'none' ? join(home, 'keys') : anchorOf(home), { recursive: true });
+      const backup = join(temporaryFolder(), 'vault.backup');
+      expect(await runProgram(['backup', backup], { env })).toMatchObject({ code: 0 });
+      expect(fs.readFileSync(anchorOf(home), 'utf8')).not.toBe(text);
+      const { uid, gid, mode } = fs.statSync(anchorOf(home));
+      expect([uid, gid, mode & 0o777]).toEqual([before.uid, before.gid, state === 0o640 ? state : 0o600]);
+      expect(fs.statSync(join(home, 'keys'))).toMatchObject({ uid, gid });
+      expect(await user.run(['audit', 'verify'], env)).toMatchObject({ code: 0 });
+    },
+  );
 
   test('two vaults that write to one file at once leave an anchor that the file has reached', async () => {
     const { home } = await homeAndOlderData();

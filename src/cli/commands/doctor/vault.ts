@@ -1,7 +1,9 @@
 /** Checks that the service definitions load, that the vault opens and that its file and its audit log are intact. */
 import { statSync } from 'node:fs';
+import { join } from 'node:path';
 import type { AuditReport } from '../../../contract/audit.ts';
-import type { Vault } from '../../../vault/vault.ts';
+import { shellQuote } from '../../../io/shell_quote.ts';
+import type { Vault, VaultHealth } from '../../../vault/vault.ts';
 import { createForWriting, isVaultAbsent } from '../../connect/presence.ts';
 import type { CliContext } from '../../context.ts';
 import { loadCatalogue } from '../find_service.ts';
@@ -39,7 +41,7 @@ export async function checkVault(context: CliContext, services_ok: boolean): Pro
       ok('vault', openedMessage(context)),
       ...(await checkFormerRootKey(context, vault)),
       ...(await checkDefinitions(context, vault)),
-      await checkFile(context, vault),
+      ...(await checkFile(context, vault)),
       await checkAuditLog(
         context,
         () => vault.verifyAudit(context.caller()),
@@ -82,15 +84,26 @@ async function checkDefinitions(context: CliContext, vault: Vault): Promise<Find
   return [warn('definitions', `Custom services that are not approved are not used: ${named}.`, remedy)];
 }
 
-async function checkFile(context: CliContext, vault: Vault): Promise<Finding> {
+async function checkFile(context: CliContext, vault: Vault): Promise<Finding[]> {
   try {
-    const { ok: is_intact, detail, size_bytes, warning } = await vault.health();
-    if (is_intact && warning !== undefined) return warn('database', warning.message, warning.remedy);
-    if (is_intact) return ok('database', `${Math.ceil(size_bytes / 1024)} KiB; ${detail}.`);
-    return fail('database', 'CORRUPT', `The vault file is damaged: ${detail}.`, 'Restore it from a backup.');
+    const health = await vault.health();
+    return [databaseFinding(health), ...(health.lacks_anchor ? [anchorFinding(context)] : [])];
   } catch (error) {
-    return checkFailed(context, 'database', error);
+    return [await checkFailed(context, 'database', error)];
   }
+}
+
+function databaseFinding({ ok: is_intact, detail, size_bytes, warning }: VaultHealth): Finding {
+  if (is_intact && warning !== undefined) return warn('database', warning.message, warning.remedy);
+  if (is_intact) return ok('database', `${Math.ceil(size_bytes / 1024)} KiB; ${detail}.`);
+  return fail('database', 'CORRUPT', `The vault file is damaged: ${detail}.`, 'Restore it from a backup.');
+}
+
+function anchorFinding(context: CliContext): Finding {
+  const message =
+    'The file keys/anchor of this vault is missing on this machine, so an older copy of the vault would not be detected here.';
+  const remedy = `Let the user of Keyhold write to ${shellQuote(join(context.settings().home, 'keys'))}: the next write to the vault from this machine creates the file, and so does \`keyhold audit verify --accept\`.`;
+  return warn('anchor', message, remedy);
 }
 
 /** Verifies the audit log of a vault or a server. `next_step` completes the advice for a broken log. */
