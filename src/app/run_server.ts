@@ -2,11 +2,9 @@
  * `keyhold serve`: the vault over HTTP. Binds the port before it opens the vault, so that a second server started by
  * mistake changes nothing, and closes the vault after the last accepted request has its response.
  */
-import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { TOOLS } from '../../tools/catalogue.ts';
 import type { TokenIssuer } from '../contract/caller.ts';
-import { VaultError } from '../contract/errors.ts';
 import { describeFailure, type Logger } from '../contract/logger.ts';
 import type { Secret } from '../contract/secret.ts';
 import { fetchDocument } from '../egress/documents.ts';
@@ -34,6 +32,7 @@ import type { Vault } from '../vault/vault.ts';
 import { addHome, webMount } from '../web/mount.ts';
 import { refreshOnSchedule } from './background/refreshes.ts';
 import { type RetestOptions, retestOnSchedule } from './background/retests.ts';
+import { readTls, renewTls, type TlsRenewalOptions } from './background/tls_renewal.ts';
 import { verifyAtStart } from './background/verify_at_start.ts';
 import { createBootstrapKey } from './bootstrap_key.ts';
 import { type App, compose } from './compose.ts';
@@ -76,7 +75,8 @@ export async function runServer(options: ServeOptions): Promise<void> {
   const log = await app.log();
   guardProcess(app.log);
   const metrics = await createMetrics(true, log.droppedLines);
-  const listener = await openListener({ ...http, tls: readTls(http), log });
+  const pair = http.tls && (await readTls(http.tls));
+  const listener = await openListener({ ...http, tls: pair, log });
   port = Number(new URL(listener.url).port);
   let telemetry: Telemetry | undefined;
   try {
@@ -100,6 +100,7 @@ export async function runServer(options: ServeOptions): Promise<void> {
         log,
         interval_ms: retest_ms,
         metrics,
+        tls: http.tls && pair && { files: http.tls, pair, listener },
         until: shutdownRequested,
       });
       await shutdownRequested;
@@ -169,11 +170,15 @@ function partsOf(
   };
 }
 
-/** Verifies the audit logs, refreshes access tokens, and tests credentials if there is an interval, until the shutdown is requested. */
+/**
+ * Verifies the audit logs, refreshes access tokens, reads the TLS certificate again, and tests credentials if there is an
+ * interval, until the shutdown is requested.
+ */
 async function runInBackground({
   app,
   metrics,
   interval_ms,
+  tls,
   until,
   ...parts
 }: Pick<RetestOptions, 'tests' | 'log'> & {
@@ -181,6 +186,7 @@ async function runInBackground({
   readonly vault: Vault;
   readonly metrics: Metrics;
   readonly interval_ms: number | undefined;
+  readonly tls: Pick<TlsRenewalOptions, 'files' | 'pair' | 'listener'> | undefined;
   readonly until: Promise<void>;
 }): Promise<void> {
   const { vault, log } = parts;
@@ -196,6 +202,7 @@ async function runInBackground({
       ? Promise.resolve()
       : retestOnSchedule({ ...options, interval_ms, onResult: metrics.retested });
   const refreshed = refreshOnSchedule({ ...options, tokens: app.accessTokens(vault) });
+  if (tls !== undefined) void renewTls({ ...tls, log, signal });
   await until;
   stopping.abort();
   await verified;
@@ -265,18 +272,4 @@ function announce(
 /** The URL for a client on this machine if the server listens on all addresses. */
 function toLoopbackUrl(url: string): string {
   return url.replace('//0.0.0.0:', '//127.0.0.1:').replace('//[::]:', '//[::1]:');
-}
-
-function readTls({ tls }: HttpSettings): { readonly cert: Buffer; readonly key: Buffer } | undefined {
-  if (tls === undefined) return undefined;
-  return { cert: readPem('KEYHOLD_TLS_CERT', tls.cert_path), key: readPem('KEYHOLD_TLS_KEY', tls.key_path) };
-}
-
-function readPem(setting: string, path: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch (cause) {
-    const message = `The file that the setting ${setting} names cannot be read. Check the path and its permissions.`;
-    throw new VaultError('INVALID_INPUT', message, { reason: 'setting_invalid', cause });
-  }
 }

@@ -5,7 +5,7 @@
  */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
-import { createServer as createTlsServer } from 'node:https';
+import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
 import { type AddressInfo, Server as NetServer } from 'node:net';
 import { setImmediate as nextIteration } from 'node:timers/promises';
 import { getRequestListener } from '@hono/node-server';
@@ -26,13 +26,18 @@ import { ConnectionTracker, maxConnections } from './connection_tracker.ts';
 import { hasAmbiguousLength, ProtocolErrors } from './protocol_errors.ts';
 import { batchPerTick } from './tick_batch.ts';
 
+/** PEM. */
+export interface TlsPair {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+}
+
 export interface ListenOptions {
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
   readonly behind_proxy: boolean;
-  /** PEM. */
-  readonly tls?: { readonly cert: Buffer; readonly key: Buffer } | undefined;
+  readonly tls?: TlsPair | undefined;
   readonly connections_max?: number;
   /** Receives requests that are rejected here. */
   readonly log?: Pick<Logger, 'info'>;
@@ -56,6 +61,11 @@ export interface Listener {
   readonly url: string;
   /** Sets the handler. Requests that arrived earlier are handled now. */
   serve(handler: Handler): void;
+  /**
+   * Replaces the pair for new connections of a server with TLS. Throws INVALID_INPUT, and keeps the former one, if certificate and
+   * key cannot be used.
+   */
+  setTls(tls: TlsPair): void;
   /** Goes on serving, with `Connection: close` in each response. */
   endKeepAlive(): void;
   /** Stops accepting, lets requests in flight finish, and destroys the others after `limit_ms`. */
@@ -93,6 +103,9 @@ export async function openListener(options: ListenOptions): Promise<Listener> {
   return {
     url: `${tls === undefined ? 'http' : 'https'}://${urlHost(host)}:${bound_port}`,
     serve: setHandler,
+    setTls: (pair) => {
+      if (server instanceof TlsServer) useTls(pair, (context) => server.setSecureContext(context));
+    },
     endKeepAlive: () => connections.endKeepAlive(),
     close: (limit_ms = SHUTDOWN_TIMEOUT_MS) => {
       const deadline_ms = performance.now() + limit_ms;
@@ -162,8 +175,12 @@ function newServer({ tls, timeouts }: ListenOptions): Server {
     requireHostHeader: false,
   };
   if (tls === undefined) return createServer(limits);
+  return useTls(tls, (context) => createTlsServer({ ...limits, ...context, handshakeTimeout: headers }));
+}
+
+function useTls<T>(tls: TlsPair, use: (context: TlsPair & { readonly minVersion: 'TLSv1.2' }) => T): T {
   try {
-    return createTlsServer({ ...limits, ...tls, minVersion: 'TLSv1.2', handshakeTimeout: headers });
+    return use({ ...tls, minVersion: 'TLSv1.2' });
   } catch (cause) {
     throw settingError(
       'The TLS certificate and key cannot be used. KEYHOLD_TLS_CERT and KEYHOLD_TLS_KEY must be PEM files that belong together.',
