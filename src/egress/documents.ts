@@ -8,6 +8,14 @@ export interface DocumentLimits {
   readonly body_bytes: number;
 }
 
+export interface DocumentResponse {
+  readonly status: number;
+  /** By name, in lower case. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly type: string | undefined;
+  readonly body: Buffer;
+}
+
 /** Any ratio: the document is small. */
 const RATIO_MAX = 1_000;
 
@@ -30,7 +38,7 @@ export async function requestDocument(
   url: string,
   { headers, ...request }: Pick<EgressRequest, 'method' | 'headers' | 'body'>,
   { time_ms, body_bytes }: DocumentLimits,
-): Promise<{ readonly status: number; readonly type: string | undefined; readonly body: Buffer }> {
+): Promise<DocumentResponse> {
   const { origin, pathname, search } = new URL(url);
   const response = await egress.request(await egress.resolve(origin), {
     ...request,
@@ -44,7 +52,12 @@ export async function requestDocument(
     const limits = { decoded_bytes: body_bytes, ratio: RATIO_MAX };
     for await (const chunk of decodeContent(response.body, header('content-encoding'), limits))
       chunks.push(chunk);
-    return { status: response.status, type: header('content-type'), body: Buffer.concat(chunks) };
+    return {
+      status: response.status,
+      headers: Object.fromEntries(response.headers),
+      type: header('content-type'),
+      body: Buffer.concat(chunks),
+    };
   } finally {
     response.discard();
   }

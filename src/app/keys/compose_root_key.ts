@@ -5,8 +5,8 @@ import { assertNoReference } from '../../settings/environment.ts';
 import { assertKmsEndpoint } from '../../settings/keys/root_key.ts';
 import { parseTransitAccess } from '../../settings/keys/transit.ts';
 import type { Settings } from '../../settings/settings.ts';
+import type { SendRequest } from '../../vault/keys/key_service.ts';
 import type { RootKeySource } from '../../vault/keys/root_key.ts';
-import type { PostJson } from '../../vault/keys/transit.ts';
 
 export interface RootKeyParts {
   readonly env: NodeJS.ProcessEnv;
@@ -43,19 +43,19 @@ export async function composeRootKey(
       return new (await import('../../vault/keys/keychain.ts')).Keychain(setting.name);
     case 'aws-kms':
       assertKmsEndpoint(env);
-      return new (await import('../../vault/keys/aws_kms.ts')).AwsKmsKey(setting);
+      return new (await import('../../vault/keys/aws_kms.ts')).AwsKmsKey(setting, sendWith(operatorEgress));
     case 'transit': {
       const { namespace, login } = parseTransitAccess(env, home);
       const token = login?.kind === 'token' ? { kind: login.kind, token: new Secret(login.token) } : login;
       const { TransitKey } = await import('../../vault/keys/transit.ts');
-      return new TransitKey({ ...setting, namespace, login: token }, postWith(operatorEgress));
+      return new TransitKey({ ...setting, namespace, login: token }, sendWith(operatorEgress));
     }
   }
 }
 
-function postWith(operatorEgress: RootKeyParts['operatorEgress']): PostJson {
-  return async (url, headers, body, limits) => {
+function sendWith(operatorEgress: RootKeyParts['operatorEgress']): SendRequest {
+  return async (url, request, limits) => {
     const { requestDocument } = await import('../../egress/documents.ts');
-    return requestDocument(await operatorEgress(), url, { method: 'POST', headers, body }, limits);
+    return requestDocument(await operatorEgress(), url, request, limits);
   };
 }

@@ -1,10 +1,20 @@
 /**
  * The root key, encrypted by AWS KMS with AWS's own client, which finds credentials as all clients of AWS do: environment, shared
- * files, SSO, web identity, container, instance. The KMS key never leaves the service.
+ * files, SSO, web identity, container, instance. Its requests go over the connections of the program, except those for the
+ * credentials of a container or an instance. The KMS key never leaves the service.
  */
 import type * as Kms from '@aws-sdk/client-kms';
-import { KEY_SERVICE_RETRY_MS, KEY_SERVICE_TIMEOUT_MS } from '../../contract/limits.ts';
-import { keyServiceDenied, keyServiceUnreachable, trialSeal, withRetries } from './key_service.ts';
+import { VaultError } from '../../contract/errors.ts';
+import { KEY_SERVICE_RETRY_MS } from '../../contract/limits.ts';
+import { isConnectionHeader } from '../../contract/use/rules.ts';
+import {
+  KEY_SERVICE_LIMITS,
+  keyServiceDenied,
+  keyServiceUnreachable,
+  type SendRequest,
+  trialSeal,
+  withRetries,
+} from './key_service.ts';
 import type { ExternalRootKey, SealedRootKey } from './root_key.ts';
 
 export interface AwsKmsSettings {
@@ -13,10 +23,23 @@ export interface AwsKmsSettings {
   readonly region: string;
 }
 
+/** The parts of `HttpRequest` of AWS's client that a request without a streamed body has. */
+interface AwsRequest {
+  readonly protocol: string;
+  readonly hostname: string;
+  readonly port?: number;
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string | string[] | null>>;
+  readonly method: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: string | Uint8Array;
+}
+
 const SERVICE = 'AWS KMS';
 const CHECK_KEY =
   'Check that the key of KEYHOLD_ROOT_KEY exists and is enabled, that its policy or an IAM policy permits kms:Encrypt and kms:Decrypt to this caller, and the AWS credentials of this process (`aws sts get-caller-identity`).';
-const CHECK_NETWORK = 'Check the network, the state of the service, and AWS_ENDPOINT_URL_KMS if it is set.';
+const CHECK_NETWORK =
+  'Check the network, the state of the service, and AWS_ENDPOINT_URL_KMS if it is set; for a private certificate authority KEYHOLD_EGRESS_CA.';
 /** Temporary, although their status is 4xx. `TimeoutError` and others without a status are too. */
 const TEMPORARY = new Set([
   'ThrottlingException',
@@ -30,12 +53,14 @@ const NO_CREDENTIALS = new Set(['CredentialsProviderError', 'TokenProviderError'
 export class AwsKmsKey implements ExternalRootKey {
   readonly kind = 'aws-kms';
   readonly #settings: AwsKmsSettings;
+  readonly #sendRequest: SendRequest;
   readonly #retry_ms: number;
   #client: Kms.KMSClient | undefined;
 
   /** `retry_ms`: see `withRetries`. */
-  constructor(settings: AwsKmsSettings, retry_ms: number = KEY_SERVICE_RETRY_MS) {
+  constructor(settings: AwsKmsSettings, sendRequest: SendRequest, retry_ms: number = KEY_SERVICE_RETRY_MS) {
     this.#settings = settings;
+    this.#sendRequest = sendRequest;
     this.#retry_ms = retry_ms;
   }
 
@@ -75,7 +100,7 @@ export class AwsKmsKey implements ExternalRootKey {
     this.#client ??= new kms.KMSClient({
       region: this.#settings.region,
       maxAttempts: 1,
-      requestHandler: { connectionTimeout: KEY_SERVICE_TIMEOUT_MS, requestTimeout: KEY_SERVICE_TIMEOUT_MS },
+      requestHandler: { handle: (request: AwsRequest) => this.#handle(request) },
     });
     const client = this.#client;
     return withRetries(async () => {
@@ -86,6 +111,31 @@ export class AwsKmsKey implements ExternalRootKey {
       }
     }, this.#retry_ms);
   }
+
+  /** `requestHandler` of AWS's client, also of those that get credentials from STS and SSO. */
+  async #handle(request: AwsRequest) {
+    const { method, headers, body } = request;
+    const allowed = Object.entries(headers).filter(([name]) => !isConnectionHeader(name));
+    const sent = { method, headers: Object.fromEntries(allowed), body: bytesOf(body) };
+    const response = await this.#sendRequest(urlOf(request), sent, KEY_SERVICE_LIMITS);
+    return { response: { statusCode: response.status, headers: response.headers, body: response.body } };
+  }
+}
+
+/** Not `Buffer.from` of an array: AWS's client warns about `valueOf` of its own, which that calls. */
+function bytesOf(body: AwsRequest['body']): Buffer | undefined {
+  if (body === undefined) return undefined;
+  return typeof body === 'string'
+    ? Buffer.from(body)
+    : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+}
+
+function urlOf({ protocol, hostname, port, path, query = {} }: AwsRequest): string {
+  const pairs = Object.entries(query).flatMap(([name, value]) =>
+    [value ?? ''].flat().map((one) => `${encodeURIComponent(name)}=${encodeURIComponent(one)}`),
+  );
+  const host = port === undefined ? hostname : `${hostname}:${port}`;
+  return `${protocol}//${host}${path}${pairs.length === 0 ? '' : `?${pairs.join('&')}`}`;
 }
 
 /** Authenticated with the root key, and in the log of AWS CloudTrail. */
@@ -99,6 +149,8 @@ function withoutRegion(arn: string): string {
 
 /** Names the error of AWS, which has a fixed name; its message may quote the request. */
 function toKeyServiceError(error: unknown) {
+  if (error instanceof VaultError)
+    return keyServiceUnreachable(SERVICE, `cannot be reached (${error.message})`, CHECK_NETWORK);
   const name = error instanceof Error && /^[A-Za-z]{1,80}$/.test(error.name) ? error.name : 'Error';
   const metadata = error instanceof Error ? Reflect.get(error, '$metadata') : undefined;
   const status =

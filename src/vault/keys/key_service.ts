@@ -1,11 +1,34 @@
 /**
- * The failures of key services, and the repetition of requests to one that cannot be reached. No message or cause contains a key,
+ * Requests to key services: their limits, their failures, and their repetition while the service cannot be reached. No message or cause contains a key,
  * a token or the text of a response.
  */
 import { VaultError } from '../../contract/errors.ts';
+import { KEY_SERVICE_RESPONSE_MAX_BYTES, KEY_SERVICE_TIMEOUT_MS } from '../../contract/limits.ts';
 import { KEY_BYTES, rootKeyId } from '../../crypto/key_hierarchy.ts';
 import { systemRandom } from '../../crypto/random.ts';
 import { assertOpens, type ExternalRootKey } from './root_key.ts';
+
+/** Sends a request over the connections of the program, which use its proxy and trust its authorities. Rejects if there is no response. */
+export type SendRequest = (
+  url: string,
+  request: {
+    readonly method: string;
+    readonly headers: Readonly<Record<string, string>>;
+    readonly body?: Buffer | undefined;
+  },
+  limits: { readonly time_ms: number; readonly body_bytes: number },
+) => Promise<{
+  readonly status: number;
+  /** By name, in lower case. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Buffer;
+}>;
+
+/** Of one request and its response. */
+export const KEY_SERVICE_LIMITS = {
+  time_ms: KEY_SERVICE_TIMEOUT_MS,
+  body_bytes: KEY_SERVICE_RESPONSE_MAX_BYTES,
+} as const;
 
 const FIRST_DELAY_MS = 200;
 const DELAY_MAX_MS = 5_000;

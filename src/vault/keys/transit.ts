@@ -3,14 +3,17 @@
  * (https://openbao.org/api-docs/secret/transit/#encrypt-data). The engine's key never leaves the service.
  */
 import { readFileSync } from 'node:fs';
-import {
-  KEY_SERVICE_RESPONSE_MAX_BYTES,
-  KEY_SERVICE_RETRY_MS,
-  KEY_SERVICE_TIMEOUT_MS,
-} from '../../contract/limits.ts';
+import { KEY_SERVICE_RETRY_MS } from '../../contract/limits.ts';
 import type { Secret } from '../../contract/secret.ts';
 import { parseStrictJson } from '../../io/strict_json.ts';
-import { keyServiceDenied, keyServiceUnreachable, trialSeal, withRetries } from './key_service.ts';
+import {
+  KEY_SERVICE_LIMITS,
+  keyServiceDenied,
+  keyServiceUnreachable,
+  type SendRequest,
+  trialSeal,
+  withRetries,
+} from './key_service.ts';
 import type { ExternalRootKey, SealedRootKey } from './root_key.ts';
 
 /** The token of a request: fixed, in a file that another program renews, or of a login with a Kubernetes service account. */
@@ -29,14 +32,6 @@ export interface TransitSettings {
   /** Undefined: no token is set. */
   readonly login: TransitLogin | undefined;
 }
-
-/** Sends a POST request. Rejects if there is no response. */
-export type PostJson = (
-  url: string,
-  headers: Readonly<Record<string, string>>,
-  body: Buffer,
-  limits: { readonly time_ms: number; readonly body_bytes: number },
-) => Promise<{ readonly status: number; readonly body: Buffer }>;
 
 const SERVICE = 'The transit engine';
 const CHECK_TOKEN =
@@ -75,13 +70,13 @@ const CIPHERTEXT_PATTERN = /^vault:v[0-9]{1,9}:[A-Za-z0-9+/=]{1,2048}$/;
 export class TransitKey implements ExternalRootKey {
   readonly kind = 'transit';
   readonly #settings: TransitSettings;
-  readonly #post: PostJson;
+  readonly #send: SendRequest;
   readonly #retry_ms: number;
 
   /** `retry_ms`: see `withRetries`. */
-  constructor(settings: TransitSettings, post: PostJson, retry_ms: number = KEY_SERVICE_RETRY_MS) {
+  constructor(settings: TransitSettings, send: SendRequest, retry_ms: number = KEY_SERVICE_RETRY_MS) {
     this.#settings = settings;
-    this.#post = post;
+    this.#send = send;
     this.#retry_ms = retry_ms;
   }
 
@@ -154,14 +149,12 @@ export class TransitKey implements ExternalRootKey {
       ...(token === undefined ? {} : { 'x-vault-token': token }),
       ...(namespace === undefined ? {} : { 'x-vault-namespace': namespace }),
     };
-    const limits = { time_ms: KEY_SERVICE_TIMEOUT_MS, body_bytes: KEY_SERVICE_RESPONSE_MAX_BYTES };
-    const url = `${origin}/v1/${target.path}`;
-    const response = await this.#post(url, headers, Buffer.from(JSON.stringify(body)), limits).catch(
-      (error) => {
-        const reason = error instanceof Error ? ` (${error.message})` : '';
-        throw keyServiceUnreachable(SERVICE, `cannot be reached${reason}`, CHECK_SERVER);
-      },
-    );
+    const request = { method: 'POST', headers, body: Buffer.from(JSON.stringify(body)) };
+    const sent = this.#send(`${origin}/v1/${target.path}`, request, KEY_SERVICE_LIMITS);
+    const response = await sent.catch((error) => {
+      const reason = error instanceof Error ? ` (${error.message})` : '';
+      throw keyServiceUnreachable(SERVICE, `cannot be reached${reason}`, CHECK_SERVER);
+    });
     if (response.status !== 200) throw refusal(response.status, target);
     const parsed = parseStrictJson(response.body.toString());
     if ('value' in parsed && typeof parsed.value === 'object' && parsed.value !== null) return parsed.value;

@@ -4,9 +4,11 @@
  */
 import { createCipheriv, createDecipheriv, randomBytes, timingSafeEqual } from 'node:crypto';
 import http from 'node:http';
+import https from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { AwsV4Signer } from 'aws4fetch';
 import { onTestFinished } from 'vitest';
+import type { IssuedCertificate } from '../upstream/certificates.ts';
 
 export const KMS_ARN = 'arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab';
 const ACCESS_KEY = {
@@ -27,11 +29,14 @@ export interface KmsServer {
   start(): Promise<void>;
 }
 
-/** Ends with the test. */
-export async function startKms(): Promise<KmsServer> {
+/** The name in the certificate of a server with TLS, which only the test proxy resolves. */
+export const KMS_HOST = 'kms.example.test';
+
+/** `certificate`: for `KMS_HOST`; absent: http on loopback. Ends with the test. */
+export async function startKms(certificate?: IssuedCertificate): Promise<KmsServer> {
   const key = randomBytes(32);
   let port = 0;
-  let server = http.createServer();
+  let server: http.Server = http.createServer();
   const kms = {
     env: {},
     refusal: undefined as string | undefined,
@@ -42,7 +47,9 @@ export async function startKms(): Promise<KmsServer> {
       await new Promise((resolve) => server.close(resolve));
     },
     async start() {
-      server = http.createServer((request, response) => void handle(kms, key, request, response));
+      const listener: http.RequestListener = (request, response) => void handle(kms, key, request, response);
+      server =
+        certificate === undefined ? http.createServer(listener) : https.createServer(certificate, listener);
       await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
       port = (server.address() as AddressInfo).port;
     },
@@ -51,11 +58,31 @@ export async function startKms(): Promise<KmsServer> {
   onTestFinished(() => kms.stop());
   kms.env = {
     KEYHOLD_ROOT_KEY: `aws-kms:${KMS_ARN}`,
-    AWS_ENDPOINT_URL_KMS: `http://127.0.0.1:${port}`,
+    AWS_ENDPOINT_URL_KMS:
+      certificate === undefined ? `http://127.0.0.1:${port}` : `https://${KMS_HOST}:${port}`,
     AWS_ACCESS_KEY_ID: ACCESS_KEY.accessKeyId,
     AWS_SECRET_ACCESS_KEY: ACCESS_KEY.secretAccessKey,
   };
   return kms;
+}
+
+const STS_RESPONSE = `<AssumeRoleWithWebIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/">
+  <AssumeRoleWithWebIdentityResult><Credentials>
+    <AccessKeyId>${ACCESS_KEY.accessKeyId}</AccessKeyId><SecretAccessKey>${ACCESS_KEY.secretAccessKey}</SecretAccessKey>
+    <SessionToken>session</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration>
+  </Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>`;
+
+/** AWS STS, which gives the credentials of `startKms` for any web identity. Resolves with its port. Ends with the test. */
+export async function startSts(certificate: IssuedCertificate): Promise<number> {
+  const server = https.createServer(certificate, (_request, response) => {
+    response.writeHead(200, { 'content-type': 'text/xml' }).end(STS_RESPONSE);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return (server.address() as AddressInfo).port;
 }
 
 async function handle(

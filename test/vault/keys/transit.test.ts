@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { Secret } from '../../../src/contract/secret.ts';
 import { parseSettings } from '../../../src/settings/settings.ts';
 import { TransitKey, type TransitLogin } from '../../../src/vault/keys/transit.ts';
+import { newSendRequest } from '../../kit/key_services/send_request.ts';
 import { startTransit, type TransitServer } from '../../kit/key_services/transit.ts';
 import { errorOf } from '../../kit/outcome.ts';
 import { openTestDatabase } from '../../kit/vault/database.ts';
@@ -17,11 +18,7 @@ const RETRY_MS = 1_500;
 function keyOf(transit: TransitServer, login: TransitLogin, retry_ms = RETRY_MS): TransitKey {
   const [, origin = ''] = /^transit:(http:\/\/[^/]+)/.exec(transit.setting()) ?? [];
   const settings = { origin, mount: 'team/transit', name: 'keyhold', namespace: undefined, login };
-  const post = async (url: string, headers: Readonly<Record<string, string>>, body: Buffer) => {
-    const response = await fetch(url, { method: 'POST', headers, body: new Uint8Array(body) });
-    return { status: response.status, body: Buffer.from(await response.arrayBuffer()) };
-  };
-  return new TransitKey(settings, post, retry_ms);
+  return new TransitKey(settings, newSendRequest(), retry_ms);
 }
 
 const withToken: TransitLogin = { kind: 'token', token: new Secret(TOKEN) };
