@@ -105,7 +105,7 @@ describe('keyhold call with a value that is produced at use', () => {
     const upstream = await startUpstream(['api.github.com'], echo());
     await update(['--from-command', 'github_token', '--', 'sh', '-c', `echo ${CANARY}; exit 7`]);
     const { code, stdout, stderr } = await call();
-    expect([code, stdout]).toEqual([13, '']);
+    expect([code, stdout]).toEqual([14, '']);
     expect(stderr).toContain('exit code 7');
     expect(stderr).not.toContain(CANARY);
     expect(upstream.requests).toEqual([]);
