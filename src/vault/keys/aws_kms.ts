@@ -1,7 +1,7 @@
 /**
  * The root key, encrypted by AWS KMS with AWS's own client, which finds credentials as all clients of AWS do: environment, shared
- * files, SSO, web identity, container, instance. Its requests go over the connections of the program, except those for the
- * credentials of a container or an instance. The KMS key never leaves the service.
+ * files, SSO, web identity, container, instance. Its requests go over the connections of the program, except those for
+ * credentials of SSO, a container or an instance. The KMS key never leaves the service.
  */
 import type * as Kms from '@aws-sdk/client-kms';
 import { VaultError } from '../../contract/errors.ts';
@@ -112,7 +112,7 @@ export class AwsKmsKey implements ExternalRootKey {
     }, this.#retry_ms);
   }
 
-  /** `requestHandler` of AWS's client, also of those that get credentials from STS and SSO. */
+  /** `requestHandler` of AWS's client, which uses it for STS too. */
   async #handle(request: AwsRequest) {
     const { method, headers, body } = request;
     const allowed = Object.entries(headers).filter(([name]) => !isConnectionHeader(name));
