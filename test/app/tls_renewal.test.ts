@@ -13,6 +13,8 @@ import { temporaryFolder } from '../kit/vault/temp_vault.ts';
 
 const EVERY_MS = 20;
 const SEVERAL_RUNS_MS = 300;
+/** For a loaded machine. */
+const WAIT = { timeout: 15_000 };
 const RENEWED = 'TLS certificate renewed';
 const KEPT = 'TLS certificate not renewed; the former one stays in use';
 
@@ -93,7 +95,7 @@ describe('a pair that cannot be used', () => {
   ])('the former certificate stays in use with %s, which is logged once', async (_, change) => {
     const { folder, first, url, lines, messages } = await startWithPair();
     write(folder, change);
-    await vi.waitFor(() => expect(messages()).toEqual([KEPT]));
+    await vi.waitFor(() => expect(messages()).toEqual([KEPT]), WAIT);
     await sleep(SEVERAL_RUNS_MS);
     expect(lines).toMatchObject([
       { level: 'warn', fields: { failure: [{ message: expect.stringContaining('belong together') }, {}] } },
@@ -101,14 +103,14 @@ describe('a pair that cannot be used', () => {
     expect(await presented(url)).toBe(fingerprintOf(first));
     const next = newPair();
     write(folder, next);
-    await vi.waitFor(() => expect(messages().at(-1)).toBe(RENEWED));
+    await vi.waitFor(() => expect(messages().at(-1)).toBe(RENEWED), WAIT);
     expect(await presented(url)).toBe(fingerprintOf(next));
   });
 
   test('the former certificate stays in use while a file is missing, which is logged once with its setting', async () => {
     const { folder, first, url, lines, messages } = await startWithPair();
     rmSync(join(folder, 'key.pem'));
-    await vi.waitFor(() => expect(messages()).toEqual([KEPT]));
+    await vi.waitFor(() => expect(messages()).toEqual([KEPT]), WAIT);
     await sleep(SEVERAL_RUNS_MS);
     const failure = [{ message: expect.stringContaining('KEYHOLD_TLS_KEY') }, { code: 'ENOENT' }];
     expect(lines).toMatchObject([{ level: 'warn', fields: { failure } }]);
@@ -117,7 +119,7 @@ describe('a pair that cannot be used', () => {
     await sleep(SEVERAL_RUNS_MS);
     expect(messages()).toEqual([KEPT]);
     rmSync(join(folder, 'key.pem'));
-    await vi.waitFor(() => expect(messages()).toEqual([KEPT, KEPT]));
+    await vi.waitFor(() => expect(messages()).toEqual([KEPT, KEPT]), WAIT);
   });
 });
 
@@ -129,7 +131,7 @@ describe('a renewed pair', () => {
     const open = await connectTo(url);
     const second = newPair();
     write(folder, second);
-    await vi.waitFor(async () => expect(await presented(url)).toBe(fingerprintOf(second)));
+    await vi.waitFor(async () => expect(await presented(url)).toBe(fingerprintOf(second)), WAIT);
     await sleep(SEVERAL_RUNS_MS);
     const valid_to = new X509Certificate(second.cert).validTo;
     expect(lines.filter(({ level }) => level !== 'warn')).toEqual([
@@ -157,7 +159,7 @@ describe('a renewed pair', () => {
     expect(await presented(url)).toBe(fingerprintOf(first));
     symlinkSync('..2', join(folder, '..data_tmp'));
     renameSync(join(folder, '..data_tmp'), join(folder, '..data'));
-    await vi.waitFor(() => expect(messages().at(-1)).toBe(RENEWED));
+    await vi.waitFor(() => expect(messages().at(-1)).toBe(RENEWED), WAIT);
     expect(await presented(url)).toBe(fingerprintOf(second));
   });
 
@@ -186,7 +188,7 @@ test('serve uses a renewed certificate within seconds, without a restart or a si
     timeout: 40_000,
     interval: 500,
   });
-  await vi.waitFor(() => expect(server.stderr()).toContain(RENEWED));
+  await vi.waitFor(() => expect(server.stderr()).toContain(RENEWED), WAIT);
   for (const { key } of [first, second]) expect(server.stderr()).not.toContain(key.split('\n')[1]);
   expect(await server.end()).toEqual({ code: 0, signal: null });
 }, 90_000);
