@@ -64,7 +64,8 @@ describe('the drain of serve', () => {
   test('a second signal ends a draining serve at once', async () => {
     const server = await startServeProcess({ env: { KEYHOLD_DRAIN_SECONDS: '300' } });
     process.kill(server.pid, 'SIGTERM');
-    await sleep(1_500);
+    await expect.poll(() => server.stderr(), { timeout: 20_000 }).toContain('"msg":"stopping"');
+    await sleep(1_100);
     expect(await server.end('SIGTERM')).toEqual({ code: null, signal: 'SIGTERM' });
   });
 

@@ -44,7 +44,9 @@ describe('the start of serve', () => {
     expect(statSync(join(server.home, 'keys')).mode & 0o777).toBe(0o700);
     expect(readFileSync(path, 'utf8')).toMatch(/^kh_[0-9a-f]{32}_[\w-]{43}\n$/);
     const msg = expect.stringContaining('Credentials belong to a user');
-    await vi.waitFor(() => expect(logLines(server.stderr())[0]).toMatchObject({ path, msg }));
+    await vi.waitFor(() => expect(logLines(server.stderr())[0]).toMatchObject({ path, msg }), {
+      timeout: 20_000,
+    });
     expect(server.stderr() + server.stdout()).not.toContain(server.admin_key.slice(40));
     const headers = { authorization: `Bearer ${server.admin_key}` };
     expect((await fetch(`${server.url}/v1/servers`, { headers })).status).toBe(200);
@@ -213,7 +215,9 @@ async function writeUntilClosed({ url, admin_key }: ServeProcess, written: Writt
 }
 
 async function startUnderLoad(): Promise<{ server: ServeProcess; written: Written; ended: Promise<void> }> {
-  const server = await startServeProcess({ env: { KEYHOLD_LOG: 'warn' } });
+  // The drain: a connection that is idle for longer than half a second is closed after it.
+  const env = { KEYHOLD_LOG: 'warn', KEYHOLD_DRAIN_SECONDS: '2' };
+  const server = await startServeProcess({ env });
   const written: Written = { acknowledged: [], ends: [] };
   const ended = writeUntilClosed(server, written);
   const give_up_at = Date.now() + 20_000;
@@ -267,7 +271,8 @@ test('a signal more than a second after the first one ends a server that waits f
   slow.once('error', () => undefined).write('{');
   await sleep(300);
   process.kill(server.pid, 'SIGTERM');
-  await sleep(1_300);
+  await expect.poll(() => server.stderr(), { timeout: 20_000 }).toContain('"msg":"stopping"');
+  await sleep(1_100);
   expect(await server.end('SIGTERM')).toEqual({ code: null, signal: 'SIGTERM' });
 });
 

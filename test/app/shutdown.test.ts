@@ -1,7 +1,9 @@
 /** Signals to the built program: which ones it drains for, which ones end it, and that none opens the debugger. */
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import { startProgram } from '../kit/child/built_program.ts';
@@ -60,7 +62,8 @@ describe('signals to serve', () => {
     const server = await startServeProcess();
     await startSlowRequest(server.url, server.admin_key);
     process.kill(server.pid, 'SIGINT');
-    await sleep(1_300);
+    await expect.poll(() => server.stderr(), { timeout: 20_000 }).toContain('"msg":"stopping"');
+    await sleep(1_100);
     expect(await server.end('SIGINT')).toEqual({ code: null, signal: 'SIGINT' });
   });
 });
@@ -127,9 +130,17 @@ describe('the debugger of Node.js', () => {
   });
 
   test('SIGUSR1 to a command that reads standard input is ignored and does not open the debugger', async () => {
-    const child = startProgram(['store', 'linear', '--stdin'], { env: { KEYHOLD_HOME: temporaryFolder() } });
+    const home = temporaryFolder();
+    const module = join(home, 'handler.mjs');
+    writeFileSync(
+      module,
+      "process.on('newListener', (name) => name === 'SIGUSR1' && process.stdout.write('handled\\n'));\n",
+    );
+    const env = { KEYHOLD_HOME: home, NODE_OPTIONS: `--import=${module}` };
+    const child = startProgram(['store', 'linear', '--stdin'], { env });
     const stderr = collect(child);
-    await sleep(1_000);
+    // Earlier, the signal ends the process.
+    if (child.stdout !== null) expect(String((await once(child.stdout, 'data'))[0])).toBe('handled\n');
     child.kill('SIGUSR1');
     await sleep(300);
     expect(await isDebuggerOpen(DEBUGGER_PORT)).toBe(false);
@@ -149,8 +160,9 @@ describe('the debugger of Node.js', () => {
       // Node.js installs its handler before it runs the program; earlier, the signal ends the process.
       await sleep(25);
       child.kill('SIGUSR1');
-      await sleep(1_000);
+      const client = await connectStdioClient(child).catch(() => undefined);
       if (child.signalCode !== null) return;
+      expect(await client?.listTools()).toContain('list_services');
     } else {
       const client = await connectStdioClient(child);
       expect(await client.listTools()).toContain('list_services');

@@ -134,10 +134,13 @@ describe('approvals of requests', () => {
 
   test('an expired request is not listed, and approve exits with 5', async () => {
     await storeWithApproval();
-    await requestUse(() => new Date(Date.now() - USE_APPROVAL_AGE_MS + 3_000));
-    const id = await firstId();
+    const now = () => new Date(Date.now() - USE_APPROVAL_AGE_MS - 3_000);
+    await requestUse(now);
+    const app = compose({ env: { KEYHOLD_HOME: home }, promptSecret: async () => undefined, now });
+    const vault = await app.openVault('no', 'cli');
+    const [{ id } = { id: '' }] = await vault.approvals.list(app.caller('cli'));
+    await vault.close();
     expect(id).not.toBe('');
-    await new Promise((resolve) => setTimeout(resolve, 3_500));
     expect(await list()).toEqual([]);
     expect((await keyhold(home, ['approvals', 'approve', id, '--yes'])).code).toBe(5);
   });

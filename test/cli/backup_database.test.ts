@@ -97,16 +97,14 @@ describe.skipIf(NO_POSTGRESQL)('a backup', { timeout: TEST_TIMEOUT_MS }, () => {
     const writer = processes.startWriter(from.home, task, undefined, from.env);
     await writer.waitFor('ready');
     writer.begin();
-    await writer.waitFor('acknowledged');
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    const acknowledged = writer.lines.flatMap((line) =>
-      line.event === 'acknowledged' ? [line.request_id] : [],
-    );
+    const acknowledgedIds = () =>
+      writer.lines.flatMap((line) => (line.event === 'acknowledged' ? [line.request_id] : []));
+    await expect.poll(() => acknowledgedIds().length, { timeout: 30_000 }).toBeGreaterThan(5);
+    const acknowledged = acknowledgedIds();
     await keyholdOk(from.home, ['backup', file], { env: from.env });
     const written = writer.lines.length;
     writer.signal('SIGKILL');
     await writer.exited;
-    expect(acknowledged.length).toBeGreaterThan(5);
     expect(written).toBeGreaterThan(acknowledged.length);
     const to = await databaseSite(server);
     copyRootKey(from, to);

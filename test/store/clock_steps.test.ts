@@ -40,8 +40,8 @@ describe('after the system clock was set back by an hour', () => {
       ticks++;
     }, 5);
     onTestFinished(() => clearInterval(timer));
-    const until_ms = performance.now() + 500;
-    for (let revision = 1; performance.now() < until_ms; revision++)
+    const give_up_at_ms = performance.now() + 10_000;
+    for (let revision = 1; ticks <= 5 && performance.now() < give_up_at_ms; revision++)
       await store.commit({ writes: [put('a', revision)], audit: [] });
     expect(ticks).toBeGreaterThan(5);
   });

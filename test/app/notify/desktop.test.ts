@@ -95,6 +95,8 @@ test('keyhold mcp shows a desktop notification with KEYHOLD_NOTIFY_DESKTOP=true,
       service_id: 'github',
       reason: 'Read issues.',
     });
+    // The end of the program stops a notification that takes longer than a second.
+    if (is_shown) await expect.poll(() => program.hasRun(), { timeout: 20_000 }).toBe(true);
     expect(await client.end()).toBe(0);
     expect(program.hasRun()).toBe(is_shown);
     if (is_shown) expect(program.args().at(-1)).toBe(`an agent requests GitHub\nCode: ${structured?.code}`);

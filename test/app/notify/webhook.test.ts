@@ -125,7 +125,7 @@ describe('a webhook gets a signed notification', () => {
     expect(await client.end()).toBe(0);
     const span_ms = performance.now() - started;
     expect(span_ms).toBeGreaterThan(500);
-    expect(span_ms).toBeLessThan(3_000);
+    expect(span_ms).toBeLessThan(4_500);
     expect(receiver.received[0]?.is_signed).toBe(true);
   });
 
@@ -233,7 +233,7 @@ describe('the notifier', () => {
     expect(delivered).toHaveLength(100);
     const started = performance.now();
     await notifier.close();
-    expect(performance.now() - started).toBeLessThan(1_500);
+    expect(performance.now() - started).toBeLessThan(4_000);
     notifier.notify(waiting('late', 'late'));
     await sleep(50);
     expect(delivered).not.toContain('late');
