@@ -117,7 +117,9 @@ describe('the first start of serve', () => {
       expect(await isAccepted(server, server.admin_key)).toBe(true);
       expect(statSync(fileOf(home)).mode & 0o777).toBe(0o600);
       expect(await keysOf(home)).toHaveLength(1);
-      await vi.waitFor(() => expect(server.stderr()).toContain('created the bootstrap API key'));
+      await vi.waitFor(() => expect(server.stderr()).toContain('created the bootstrap API key'), {
+        timeout: 20_000,
+      });
       expect(server.stderr()).not.toContain(server.admin_key.slice(40));
     },
   );

@@ -59,8 +59,12 @@ async function runUntil(tenants: Tenants, count: number, interval_ms = 50): Prom
     signal: stopping.signal,
   });
   await vi.waitFor(() => expect(results).toBeGreaterThanOrEqual(count), { timeout: 10_000 });
-  await vi.waitFor(() =>
-    expect(runs.some(({ valid = 0, invalid = 0, unknown = 0 }) => valid + invalid + unknown > 0)).toBe(true),
+  await vi.waitFor(
+    () =>
+      expect(runs.some(({ valid = 0, invalid = 0, unknown = 0 }) => valid + invalid + unknown > 0)).toBe(
+        true,
+      ),
+    { timeout: 20_000 },
   );
   stopping.abort();
   await ended;
@@ -199,7 +203,9 @@ describe('scheduled tests', () => {
 describe('KEYHOLD_RETEST of the built program', () => {
   test('serve logs the interval, and stops at once', async () => {
     const server = await startServeProcess({ env: { KEYHOLD_RETEST: '90m' } });
-    await vi.waitFor(() => expect(server.stderr()).toContain('credentials are tested on schedule'));
+    await vi.waitFor(() => expect(server.stderr()).toContain('credentials are tested on schedule'), {
+      timeout: 20_000,
+    });
     expect(server.stderr()).toContain('"hours":1.5');
     expect(await server.end()).toEqual({ code: 0, signal: null });
   });

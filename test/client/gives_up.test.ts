@@ -11,7 +11,7 @@ import { httpServer } from './misbehaving_server.ts';
 
 const CLIENT = fileURLToPath(new URL('../../dist/client.js', import.meta.url));
 /** An open connection would keep the process running for longer: the test servers never close it. */
-const EXIT_TIMEOUT_MS = 8_000;
+const EXIT_TIMEOUT_MS = 30_000;
 
 const neverResponds: RequestListener = () => undefined;
 const neverEnds: RequestListener = (_request, response) => {
@@ -57,7 +57,7 @@ describe('a call that times out', () => {
         expect([sweeps, output, ended]).toEqual([sweeps, 'UNAVAILABLE', { code: 0, signal: null }]);
       }
     },
-    40_000,
+    90_000,
   );
 
   test('status exits with 13 if the server does not respond in time', async () => {
@@ -81,5 +81,5 @@ describe('a call that times out', () => {
     expect(run).toMatchObject({ code: 13, stdout: '' });
     expect(run.stderr).toContain('did not respond within 30 seconds');
     expect(performance.now() - started_ms).toBeLessThan(EXIT_TIMEOUT_MS);
-  }, 15_000);
+  }, 60_000);
 });
