@@ -13,15 +13,29 @@ export function openSocket(url: string): Promise<Socket> {
   });
 }
 
-/** Reads until the server closes the connection, or nothing has arrived for `wait_ms`. */
+/** How long a loaded machine may take until the first byte of a response. */
+const FIRST_BYTE_MS = 10_000;
+
+/**
+ * Reads until the server closes the connection, or nothing more has arrived for `wait_ms`. The first byte may take longer.
+ */
 export function readAll(socket: Socket, wait_ms = 500): Promise<string> {
   return new Promise((resolve) => {
     let text = '';
-    let timer = setTimeout(() => resolve(text), wait_ms);
+    const finish = () => {
+      const read = text.length;
+      // After a stall, timers run before the sockets are read.
+      setImmediate(() =>
+        setImmediate(() => {
+          if (text.length === read) resolve(text);
+        }),
+      );
+    };
+    let timer = setTimeout(finish, Math.max(wait_ms, FIRST_BYTE_MS));
     socket.on('data', (bytes) => {
       text += String(bytes);
       clearTimeout(timer);
-      timer = setTimeout(() => resolve(text), wait_ms);
+      timer = setTimeout(finish, wait_ms);
     });
     socket.once('close', () => {
       clearTimeout(timer);
