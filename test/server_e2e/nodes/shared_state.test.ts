@@ -96,8 +96,8 @@ describe('two nodes', { timeout: LONG_MS }, () => {
     const key = first.admin_key;
     const value = { service_id: 'linear', credential_type: 'bearer', credential_value: 'lin_api_nodes_1' };
     expect((await send(first, key, '/v1/credentials', { method: 'PUT', body: value })).status).toBe(200);
-    // Each node knows the other.
-    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    // Each node knows the other, on a loaded machine too.
+    await new Promise((resolve) => setTimeout(resolve, 8_000));
     const body = {
       method: 'POST',
       path: '/graphql',
