@@ -456,10 +456,10 @@ export const OPERATIONS: readonly OperationCase[] = [
     ({ tenants: { vault } }, me) => vault.rotations.rotateRoot(me),
   ],
   [
-    'rotations.formerRoot',
+    'rotations.formerRoots',
     'org:admin',
     'rotate_root_key',
-    ({ tenants: { vault } }, me) => vault.rotations.formerRoot(me),
+    ({ tenants: { vault } }, me) => vault.rotations.formerRoots(me),
   ],
   [
     'rotations.rotateData',

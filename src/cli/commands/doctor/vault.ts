@@ -39,7 +39,7 @@ export async function checkVault(context: CliContext, services_ok: boolean): Pro
   try {
     return await context.withVault('no', async (vault) => [
       ok('vault', openedMessage(context)),
-      ...(await checkFormerRootKey(context, vault)),
+      ...(await checkFormerRootKeys(context, vault)),
       ...(await checkDefinitions(context, vault)),
       ...(await checkFile(context, vault)),
       await checkAuditLog(
@@ -59,15 +59,16 @@ function openedMessage(context: CliContext): string {
   return `It opens with this root key${has_service ? ', which the key service decrypted' : ''}.`;
 }
 
-/** No finding unless a rotation of the root key could not remove the former one. */
-async function checkFormerRootKey(context: CliContext, vault: Vault): Promise<Finding[]> {
+/** No finding unless a rotation of the root key could not remove a former one. */
+async function checkFormerRootKeys(context: CliContext, vault: Vault): Promise<Finding[]> {
   try {
-    const former = await vault.rotations.formerRoot(context.caller());
-    if (former === undefined) return [];
-    const where = former.source === 'file' ? 'file' : 'entry of the keychain';
-    const remedy = `Remove it unless you keep older copies. \`keyhold rotate root\` removes it too.`;
-    const message = `The former root key was not removed. It opens older copies of the vault only. It is the ${where} ${former.ref}.`;
-    return [warn('former_key', message, remedy)];
+    const former = await vault.rotations.formerRoots(context.caller());
+    return former.map(({ source, ref }) => {
+      const where = source === 'file' ? 'file' : 'entry of the keychain';
+      const message = `A former root key was not removed. It opens older copies of the vault only. It is the ${where} ${ref}.`;
+      const remedy = `Remove it unless you keep older copies. \`keyhold rotate root\` removes it too.`;
+      return warn('former_key', message, remedy);
+    });
   } catch (error) {
     return [await checkFailed(context, 'former_key', error)];
   }

@@ -1,12 +1,12 @@
 /**
- * Where the former root key is until it is removed from there. The record is written in the transaction that replaces the root key,
+ * Where each former root key is until it is removed from there. Its record is written in the transaction that replaces the root key,
  * so that a process that is killed before the removal, or cannot remove the key, leaves it: `keyhold doctor` names the key, and the
  * next rotation of the root key removes it.
  */
 import { KEY_BYTES, rootKeyId } from '../../../crypto/key_hierarchy.ts';
 import type { RecordWrite, StoreHeader } from '../../../store/store.ts';
 import type { VaultDependencies } from '../../dependencies.ts';
-import { EntityRepository, removal } from '../../records/entity_repository.ts';
+import { EntityRepository, removal, type Versioned } from '../../records/entity_repository.ts';
 import { keyFileExists, readKeyFile } from '../key_file.ts';
 import type { OrganizationKeyring } from '../keyring.ts';
 import { destroyKeyFile } from '../next_key_file.ts';
@@ -24,7 +24,10 @@ interface FormerMeta extends FormerRootKey {
   readonly root_key_id: string;
 }
 
-const KEY: readonly string[] = ['former root key'];
+/** The list of the records. A record of one key alone, from before the list, has the same scope. */
+const LIST: readonly string[] = ['former root key'];
+/** Each rotation tries to remove all of them, so that more are never left in practice. Older ones are read after newer ones were removed. */
+const FORMER_KEYS_MAX = 100;
 
 export class FormerRootKeys {
   readonly #parts: Pick<VaultDependencies, 'store' | 'records'>;
@@ -43,30 +46,42 @@ export class FormerRootKeys {
   ): Promise<readonly RecordWrite[]> {
     const former = locationOf(from, header);
     if (former === undefined) return [];
-    const known = await this.#records.find(local, KEY);
-    const ref = { key: KEY, scope: this.#records.scope(local, KEY) };
     const meta = { ...former, root_key_id: header.root_key_id.toString('hex') };
+    const key = [...LIST, meta.root_key_id];
+    const known = await this.#records.find(local, key);
+    const ref = { key, scope: this.#records.scope(local, LIST) };
     const id = known?.id ?? this.#parts.records.newId();
     return [this.#records.put(local, ref, id, (known?.revision ?? 0) + 1, meta)];
   }
 
-  /** The former key, if it was not removed. Throws LOCKED if its keychain cannot be read. */
-  async find(local: OrganizationKeyring): Promise<FormerRootKey | undefined> {
-    const known = await this.#records.find(local, KEY);
-    if (known === undefined || !(await isPresent(known.meta))) return undefined;
-    return { source: known.meta.source, ref: known.meta.ref };
+  /** The former keys that were not removed, the newest first. One in a keychain that cannot be read is among them. */
+  async list(local: OrganizationKeyring): Promise<readonly FormerRootKey[]> {
+    const noted = await this.#noted(local);
+    const present = await Promise.all(noted.map(({ meta }) => isPresent(meta).catch(() => true)));
+    return noted.filter((_, at) => present[at]).map(({ meta: { source, ref } }) => ({ source, ref }));
   }
 
-  /** Removes the former key, if there is one. Throws the errors of the system and of the keychain; the record then remains. */
+  /**
+   * Removes all former keys that it can, at the same time, since a locked keychain responds only after a timeout. Then throws the
+   * first error of the system or of the keychain; the records of the keys that are left remain.
+   */
   async remove(local: OrganizationKeyring): Promise<void> {
-    const known = await this.#records.find(local, KEY);
-    if (known === undefined) return;
-    const { source, ref } = known.meta;
-    if (await isPresent(known.meta)) {
+    const removals = (await this.#noted(local)).map((noted) => this.#removeOne(noted));
+    const failed = (await Promise.allSettled(removals)).find(({ status }) => status === 'rejected');
+    if (failed?.status === 'rejected') throw failed.reason;
+  }
+
+  async #removeOne(noted: Versioned<FormerMeta>): Promise<void> {
+    const { source, ref } = noted.meta;
+    if (await isPresent(noted.meta)) {
       if (source === 'file') destroyKeyFile(ref);
       else await (await keychain()).discard({ ref });
     }
-    await this.#parts.store.commit({ writes: [removal(known)], audit: [] });
+    await this.#parts.store.commit({ writes: [removal(noted)], audit: [] });
+  }
+
+  #noted(local: OrganizationKeyring): Promise<readonly Versioned<FormerMeta>[]> {
+    return this.#records.list(local, this.#records.scope(local, LIST), FORMER_KEYS_MAX);
   }
 }
 

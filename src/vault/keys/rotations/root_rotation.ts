@@ -44,7 +44,7 @@ export interface RootRotationReport {
 }
 
 const NOT_REMOVED =
-  'The former root key could not be removed from its source. It opens older copies of the vault only: remove it. `keyhold doctor` names it.';
+  'A former root key could not be removed from its source. It opens older copies of the vault only: remove it. `keyhold doctor` names it.';
 
 /** `local`: the keys of the organization whose log gets the entry. `progress`: the number of keys that are wrapped again. */
 export async function rotateRootKey(
@@ -56,7 +56,7 @@ export async function rotateRootKey(
 ): Promise<RootRotationReport> {
   const { store, keys } = parts;
   const former_keys = new FormerRootKeys(parts);
-  // Of a rotation that was stopped before it removed the key.
+  // Of rotations that did not remove the key: a process was killed, or a keychain was locked.
   await former_keys.remove(local).catch(() => undefined);
   await keys.wrapped.reloadRootKey();
   const former = await store.header();

@@ -59,10 +59,10 @@ export class KeyRotations {
     return report;
   }
 
-  /** The root key before the present one, if a rotation has not removed it from its source. */
-  async formerRoot(caller: Caller): Promise<FormerRootKey | undefined> {
+  /** The former root keys that no rotation has removed from their sources. */
+  async formerRoots(caller: Caller): Promise<readonly FormerRootKey[]> {
     const local = await this.#authorizeOperator(caller, 'rotate_root_key');
-    return new FormerRootKeys(this.#parts).find(local);
+    return new FormerRootKeys(this.#parts).list(local);
   }
 
   /** Rotates the data key of an organization, or goes on with a rotation that was stopped. `progress`: records encrypted again. */
