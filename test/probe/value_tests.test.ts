@@ -15,7 +15,7 @@ import { withoutScopes } from '../kit/vault/tenants.ts';
 const PASSWORD = 'p4ss-canary-6c02d9';
 const DELAY_MS = 600;
 /** How much later than that a result may come on a busy machine. */
-const LATE_MS = 400;
+const LATE_MS = 4_000;
 
 async function open() {
   const home = temporaryFolder();
@@ -118,7 +118,7 @@ describe('a test of values that are not stored', () => {
     });
     expect(JSON.stringify(await vault.listAudit(caller()))).not.toContain(PASSWORD);
     expect(findTexts([PASSWORD], await test_engine.open(home).bytesAtRest())).toEqual([]);
-  }, 30_000);
+  }, 60_000);
 
   test(`is limited to ${GIVEN_TESTS_PER_MINUTE_MAX} a minute for each user`, async () => {
     const { testGiven } = await open();
