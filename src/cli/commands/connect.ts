@@ -152,14 +152,14 @@ async function connectDevice(run: Run, vault: Vault): Promise<Connected> {
   const connections = context.connections(vault);
   await storeMissing(run, vault, 'device_code');
   const device = await connections.startDevice(context.caller(), input);
-  await note(context, [
-    'Open this address, for example on your phone:',
-    device.verification_uri,
-    'Enter this code:',
-    device.user_code,
-    `Waiting for ${service.name} until ${clockTime(device.expires_at)}. Ctrl-C ends it.`,
-  ]);
   return untilInterrupted(async () => {
+    await note(context, [
+      'Open this address, for example on your phone:',
+      device.verification_uri,
+      'Enter this code:',
+      device.user_code,
+      `Waiting for ${service.name} until ${clockTime(device.expires_at)}. Ctrl-C ends it.`,
+    ]);
     for (;;) {
       const state = await connections.deviceState(context.caller(), device.device_id);
       if (state.state === 'connected') return state.connected;
