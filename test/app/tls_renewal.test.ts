@@ -1,5 +1,5 @@
 /** The TLS certificate of a server is replaced while it runs, and only by one that can be used. */
-import { X509Certificate } from 'node:crypto';
+import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { cpSync, mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -20,6 +20,12 @@ const KEPT = 'TLS certificate not renewed; the former one stays in use';
 
 const newPair = () => issueCertificate(['127.0.0.1']);
 const fingerprintOf = ({ cert }: IssuedCertificate) => new X509Certificate(cert).fingerprint256;
+
+/** Certificates of the test kit have EC keys. */
+function rsaKey(): string {
+  const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  return privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+}
 
 /** Each file in one step. */
 function write(folder: string, { cert, key }: Partial<IssuedCertificate>): void {
@@ -91,6 +97,7 @@ describe('a pair that cannot be used', () => {
     ['a key without its certificate', { key: newPair().key }],
     ['a truncated certificate', { cert: newPair().cert.slice(0, 300) }],
     ['an empty key', { key: '' }],
+    ['a key of another type', { key: rsaKey() }],
     ['a certificate that is not PEM', { cert: 'no certificate' }],
   ])('the former certificate stays in use with %s, which is logged once', async (_, change) => {
     const { folder, first, url, lines, messages } = await startWithPair();

@@ -25,12 +25,15 @@ describe.skipIf(isMissing('systemd-analyze'))('the units for systemd', () => {
     });
   });
 
-  test(`systemd-analyze security reports an exposure of keyhold.service of at most ${EXPOSURE_MAX}`, async () => {
-    const args = ['security', '--offline=yes', '--no-pager', `--threshold=${EXPOSURE_MAX * 10}`];
-    const { code, stdout } = await runExternal('systemd-analyze', [...args, unitFile('keyhold.service')]);
-    expect({ code, report: stdout }).toMatchObject({ code: 0 });
-    expect(Number(/exposure level for \S+ ([\d.]+)/.exec(stdout)?.[1])).toBeLessThanOrEqual(EXPOSURE_MAX);
-  });
+  test.each(['keyhold.service', 'keyhold-backup.service'] as const)(
+    `systemd-analyze security reports an exposure of %s of at most ${EXPOSURE_MAX}`,
+    async (name) => {
+      const args = ['security', '--offline=yes', '--no-pager', `--threshold=${EXPOSURE_MAX * 10}`];
+      const { code, stdout } = await runExternal('systemd-analyze', [...args, unitFile(name)]);
+      expect({ code, report: stdout }).toMatchObject({ code: 0 });
+      expect(Number(/exposure level for \S+ ([\d.]+)/.exec(stdout)?.[1])).toBeLessThanOrEqual(EXPOSURE_MAX);
+    },
+  );
 
   test.each(SERVICES)('%s has the settings, credential, user and folder of keyhold.service', (name) => {
     const shared =

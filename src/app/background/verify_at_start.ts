@@ -44,7 +44,8 @@ export async function verifyAtStart(options: VerifyAtStartOptions): Promise<void
   try {
     await sleep(START_AFTER_MS, undefined, { signal, ref: false });
     const names = await repeatAfterOutage(options, pauses_ms, () => vault.organizations.names(caller()));
-    for (const organization of [LOCAL_ORGANIZATION, ...names]) {
+    // The log with the anchor last: a file that cannot be read delays no other log.
+    for (const organization of [...names, LOCAL_ORGANIZATION]) {
       const verified = await verifyOrganization(options, pauses_ms, organization);
       organizations += 1;
       if (verified === 'failed') unverified += 1;

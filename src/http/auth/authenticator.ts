@@ -68,7 +68,7 @@ export class Authenticator {
 }
 
 /**
- * Whether the client sent no valid key or token. An HttpError is of an authenticator whose issuer is not available: every
+ * Whether the client sent no valid key or token. An authenticator throws HttpError if the keys of its issuer cannot be fetched: any
  * token causes it. With any other error, such as UNAVAILABLE or LOCKED, the key may be valid: a 429 would hide the cause.
  */
 function isFailedAuthentication(error: unknown): boolean {

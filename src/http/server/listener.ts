@@ -3,6 +3,7 @@
  * later. On shutdown it lets requests in flight finish. Never listens on a non-loopback address without TLS, unless a
  * proxy does TLS.
  */
+import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import { createServer as createTlsServer, Server as TlsServer } from 'node:https';
@@ -180,6 +181,9 @@ function newServer({ tls, timeouts }: ListenOptions): Server {
 
 function useTls<T>(tls: TlsPair, use: (context: TlsPair & { readonly minVersion: 'TLSv1.2' }) => T): T {
   try {
+    // OpenSSL accepts a certificate and a key of different types, and then refuses every handshake.
+    if (!new X509Certificate(tls.cert).checkPrivateKey(createPrivateKey(tls.key)))
+      throw new Error('the key is of another certificate');
     return use({ ...tls, minVersion: 'TLSv1.2' });
   } catch (cause) {
     throw settingError(

@@ -199,7 +199,8 @@ function writeAnchorFile(path: string, text: string): void {
     replaceFile(path, text, { mode: OWNER_ONLY, like: ownerOf(path) }, () => undefined);
   } catch (cause) {
     const message = `The file keys/anchor cannot be written (${errnoOf(cause)}). Check that the folder keys in KEYHOLD_HOME belongs to the user of Keyhold and that its disk is writable and not full, then run the command again.`;
-    throw new VaultError('UNAVAILABLE', message, { reason: 'unreadable', cause });
+    const reason = errnoOf(cause) === 'ENOSPC' ? 'disk_full' : 'unreadable';
+    throw new VaultError('UNAVAILABLE', message, { reason, cause });
   }
 }
 
@@ -210,8 +211,14 @@ function ownerOf(path: string): FileOwner {
 }
 
 function giveToOwnerOfParent(folder: string): void {
+  if (process.getuid?.() !== 0) return;
   const { uid, gid } = ownerIds(dirname(folder));
-  if (process.getuid?.() === 0) fs.chownSync(folder, uid, gid);
+  try {
+    // Not the target of a symbolic link that the other user puts there meanwhile.
+    fs.lchownSync(folder, uid, gid);
+  } catch {
+    // A file server can refuse it to root. The file can be written all the same.
+  }
 }
 
 function ownerIds(folder: string): Pick<FileOwner, 'uid' | 'gid'> {

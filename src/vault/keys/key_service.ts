@@ -1,6 +1,6 @@
 /**
- * Requests to key services: their limits, their failures, and their repetition while the service cannot be reached. No message or cause contains a key,
- * a token or the text of a response.
+ * Requests to key services: their limits, their failures, and their repetition while the service cannot be reached. No message
+ * or cause contains a key, a token or the text of a response.
  */
 import { VaultError } from '../../contract/errors.ts';
 import { KEY_SERVICE_RESPONSE_MAX_BYTES, KEY_SERVICE_TIMEOUT_MS } from '../../contract/limits.ts';

@@ -12,7 +12,7 @@ export interface TcpProxy {
   onRequest(listener: (data: Buffer) => void | Promise<void>): void;
   /**
    * Closes the connections of the clients as a network that loses them late: the function that it returns sends the bytes
-   * that were held back to the server, and resolves when the server has answered.
+   * that were held back to the server, and resolves when the server has responded.
    */
   cutClients(): () => Promise<void>;
   /** Closes all connections and accepts new ones. */

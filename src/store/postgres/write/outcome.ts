@@ -20,7 +20,8 @@ export class UnknownOutcome {
 
   /**
    * Looks for the group, and sends its statement again if it is missing, once: the bytes of the first one may reach the server
-   * later than the question. The server accepts one of the two, since both expect the same heads and records. Throws if
+   * later than the query. The server accepts one of the two, since both expect the same heads and records. After a
+   * second lost connection, and for a group with keys, a late statement can still precede the next plan. Throws if
    * the connection breaks again, or if a synchronous standby has not confirmed.
    */
   async isCommitted(session: Session): Promise<boolean> {

@@ -56,7 +56,7 @@ export class FormerRootKeys {
 
   /** The former keys that were not removed, the newest first. One in a keychain that cannot be read is among them. */
   async list(local: OrganizationKeyring): Promise<readonly FormerRootKey[]> {
-    const noted = await this.#noted(local);
+    const noted = await this.#readRecords(local);
     const present = await Promise.all(noted.map(({ meta }) => isPresent(meta).catch(() => true)));
     return noted.filter((_, at) => present[at]).map(({ meta: { source, ref } }) => ({ source, ref }));
   }
@@ -66,7 +66,7 @@ export class FormerRootKeys {
    * first error of the system or of the keychain; the records of the keys that are left remain.
    */
   async remove(local: OrganizationKeyring): Promise<void> {
-    const removals = (await this.#noted(local)).map((noted) => this.#removeOne(noted));
+    const removals = (await this.#readRecords(local)).map((noted) => this.#removeOne(noted));
     const failed = (await Promise.allSettled(removals)).find(({ status }) => status === 'rejected');
     if (failed?.status === 'rejected') throw failed.reason;
   }
@@ -80,7 +80,7 @@ export class FormerRootKeys {
     await this.#parts.store.commit({ writes: [removal(noted)], audit: [] });
   }
 
-  #noted(local: OrganizationKeyring): Promise<readonly Versioned<FormerMeta>[]> {
+  #readRecords(local: OrganizationKeyring): Promise<readonly Versioned<FormerMeta>[]> {
     return this.#records.list(local, this.#records.scope(local, LIST), FORMER_KEYS_MAX);
   }
 }
