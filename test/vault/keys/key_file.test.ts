@@ -277,7 +277,7 @@ describe('a file system without file modes', () => {
     const served = await runProgram(['serve'], { env: { ...env, KEYHOLD_PORT: '0' } });
     expect(served.code).toBe(6);
     expect(served.stderr).toContain('keyhold keys create');
-    expect(fs.readdirSync(join(disk, 'home'))).toEqual(['data']);
+    expect(fs.readdirSync(join(disk, 'home', 'keys'))).toEqual(['anchor']);
   }, 30_000);
 });
 
