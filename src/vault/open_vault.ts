@@ -117,15 +117,16 @@ export async function openStoredVault(given: OpenVaultOptions): Promise<Vault> {
     keys.refuseFormerKeys((of) => rotations.oldestRecordVersion(of));
     const keyring = await keys.organization(parts.caller.organization);
     if (keyring === undefined) throw keyMissing();
-    const { random, services, now, anchor_path, quota = DEFAULT_QUOTA, isHostAllowed = () => false } = parts;
+    const { random, services, now, quota = DEFAULT_QUOTA, isHostAllowed = () => false } = parts;
     const { references = ReferenceList.NONE, protects = false } = parts;
-    anchor = anchor_path === undefined ? undefined : new AuditAnchor(anchor_path, keys.anchorKeys, store);
+    anchor = anchorOf(parts, keys, store);
     if (is_remote && given.create !== 'accept_older') await anchor?.assertReached();
     const codec = new CredentialCodec(records);
     const sealing = { sodium, random, records, codec };
     const { services_folder } = parts;
     const revocations = new Revocations({ store, codec, records, audit_log, services, now }, parts.revoke);
     const policy = {
+      root_key: parts.root_key,
       services,
       services_folder,
       isHostAllowed,
@@ -141,15 +142,7 @@ export async function openStoredVault(given: OpenVaultOptions): Promise<Vault> {
         await revocations.idle();
       },
     };
-    const vault = new Vault({
-      store,
-      keys,
-      root_key: parts.root_key,
-      ...sealing,
-      audit_log,
-      anchor,
-      ...policy,
-    });
+    const vault = new Vault({ ...sealing, ...policy, store, keys, audit_log, anchor });
     await vault.definitions.refuseUnapproved(keyring);
     return vault;
   } catch (error) {
@@ -209,6 +202,16 @@ function memoizePrompt(source: RootKeySource): RootKeySource {
       return passphrase;
     },
   };
+}
+
+/** A database can lose confirmed writes at a failover. A vault file with its key elsewhere is that of an embedded vault. */
+function anchorOf(
+  { anchor_path, is_remote }: OpenParts,
+  keys: Keyring,
+  store: Store,
+): AuditAnchor | undefined {
+  if (anchor_path === undefined) return undefined;
+  return new AuditAnchor(anchor_path, keys.anchorKeys, store, { creates_home: is_remote });
 }
 
 /** Prepares the store of a new vault if the policy allows it and the key is available. */

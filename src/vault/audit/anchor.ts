@@ -42,10 +42,13 @@ export class AuditAnchor {
   readonly #path: string;
   readonly #keys: ReadAnchorKeys;
   readonly #store: Store;
+  readonly #creates_home: boolean;
   #timer: NodeJS.Timeout | undefined;
   #has_writes = false;
 
-  constructor(path: string, keys: ReadAnchorKeys, store: Store) {
+  /** `creates_home`: also after writes, for a vault whose store and root key are not in `KEYHOLD_HOME`; `accept` always does. */
+  constructor(path: string, keys: ReadAnchorKeys, store: Store, { creates_home = false } = {}) {
+    this.#creates_home = creates_home;
     this.#path = path;
     this.#keys = keys;
     this.#store = store;
@@ -117,6 +120,7 @@ export class AuditAnchor {
   async #writeAfterCommits(): Promise<void> {
     if (!this.#has_writes) return;
     this.#has_writes = false;
+    if (!this.#creates_home && !fs.existsSync(dirname(dirname(this.#path)))) return;
     try {
       const chains = await this.#read();
       if (chains === 'changed' || (chains !== 'foreign' && !(await this.#isReached(chains)))) return;
@@ -191,7 +195,7 @@ export class AuditAnchor {
 
 const OWNER_ONLY = 0o600;
 
-/** Creates the folder too: a root key that is elsewhere needs none. */
+/** Creates the folder too: with a root key that is elsewhere nothing else does. */
 function writeAnchorFile(path: string, text: string): void {
   const folder = dirname(path);
   try {
