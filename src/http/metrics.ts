@@ -81,7 +81,7 @@ export async function createMetrics(
     buckets: DURATION_BUCKETS_SECONDS,
     registers,
   });
-  const countError = errorMetrics(prometheus, registry);
+  const countError = labeledCounter(prometheus, registry, ERRORS);
   const commits = new prometheus.Histogram({
     name: 'keyhold_commit_writes',
     help: 'Writes per transaction.',
@@ -113,7 +113,7 @@ export async function createMetrics(
     },
     error: countError,
     commit: (writes) => commits.observe(writes),
-    retested: retestMetrics(prometheus, registry),
+    retested: labeledCounter(prometheus, registry, RETESTS),
     verified: auditMetrics(prometheus, registry),
     text: () => registry.metrics(),
     families: () => familiesOf(registry),
@@ -121,16 +121,37 @@ export async function createMetrics(
   };
 }
 
-function errorMetrics(prometheus: typeof Prometheus, registry: Prometheus.Registry): Metrics['error'] {
-  const errors = new prometheus.Counter({
-    name: 'keyhold_errors_total',
-    help: 'Error responses and failed tool calls, by error code.',
-    labelNames: ['code'],
-    registers: [registry],
-  });
+interface LabeledCounter {
+  readonly name: string;
+  readonly help: string;
+  readonly label: string;
+  readonly values: readonly string[];
+}
+
+const ERRORS: LabeledCounter = {
+  name: 'keyhold_errors_total',
+  help: 'Error responses and failed tool calls, by error code.',
+  label: 'code',
+  values: Object.keys(ERROR_TABLE),
+};
+
+const RETESTS: LabeledCounter = {
+  name: 'keyhold_retests_total',
+  help: 'Scheduled tests of credentials, by result.',
+  label: 'result',
+  values: TEST_RESULTS,
+};
+
+/** Returns a function that adds one to the counter of a value of its label. */
+function labeledCounter(
+  prometheus: typeof Prometheus,
+  registry: Prometheus.Registry,
+  { name, help, label, values }: LabeledCounter,
+): (value: string) => void {
+  const counter = new prometheus.Counter({ name, help, labelNames: [label], registers: [registry] });
   // A counter that appears with its first event has no increase.
-  for (const code of Object.keys(ERROR_TABLE)) errors.inc({ code }, 0);
-  return (code) => errors.inc({ code });
+  for (const value of values) counter.inc({ [label]: value }, 0);
+  return (value) => counter.inc({ [label]: value });
 }
 
 function auditMetrics(prometheus: typeof Prometheus, registry: Prometheus.Registry): Metrics['verified'] {
@@ -149,17 +170,6 @@ function auditMetrics(prometheus: typeof Prometheus, registry: Prometheus.Regist
     findings_found.set(findings);
     if (is_complete) is_verified.set(1);
   };
-}
-
-function retestMetrics(prometheus: typeof Prometheus, registry: Prometheus.Registry): Metrics['retested'] {
-  const retests = new prometheus.Counter({
-    name: 'keyhold_retests_total',
-    help: 'Scheduled tests of credentials, by result.',
-    labelNames: ['result'],
-    registers: [registry],
-  });
-  for (const result of TEST_RESULTS) retests.inc({ result }, 0);
-  return (result) => retests.inc({ result });
 }
 
 async function familiesOf(registry: Prometheus.Registry): Promise<readonly MetricFamily[]> {

@@ -23,13 +23,12 @@ export interface AwsKmsSettings {
   readonly region: string;
 }
 
-/** The parts of `HttpRequest` of AWS's client that a request without a streamed body has. */
+/** The parts of `HttpRequest` of AWS's client that its requests to KMS and STS have: POST requests without a query. */
 interface AwsRequest {
   readonly protocol: string;
   readonly hostname: string;
   readonly port?: number;
   readonly path: string;
-  readonly query?: Readonly<Record<string, string | string[] | null>>;
   readonly method: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array;
@@ -130,12 +129,8 @@ function bytesOf(body: AwsRequest['body']): Buffer | undefined {
     : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
 }
 
-function urlOf({ protocol, hostname, port, path, query = {} }: AwsRequest): string {
-  const pairs = Object.entries(query).flatMap(([name, value]) =>
-    [value ?? ''].flat().map((one) => `${encodeURIComponent(name)}=${encodeURIComponent(one)}`),
-  );
-  const host = port === undefined ? hostname : `${hostname}:${port}`;
-  return `${protocol}//${host}${path}${pairs.length === 0 ? '' : `?${pairs.join('&')}`}`;
+function urlOf({ protocol, hostname, port, path }: AwsRequest): string {
+  return `${protocol}//${hostname}${port === undefined ? '' : `:${port}`}${path}`;
 }
 
 /** Authenticated with the root key, and in the log of AWS CloudTrail. */

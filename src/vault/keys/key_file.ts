@@ -84,7 +84,7 @@ function checkFile(path: string, file: number): void {
       `Others can read the root key file, so the vault does not open. Run \`chmod 600\` on it. ${MOUNTED_KEY} If others may have read it, create a new vault.`,
     );
   }
-  if (found.nlink > 1 && hasForeignName(path, file)) {
+  if (found.nlink > 1 && hasOtherName(path, file)) {
     throw locked(
       'root_key_exposed',
       'The root key file has a second name (a hard link), which may be in a folder of another user. Copy the file, remove both names, and give the copy the name of the key with mode 600.',
@@ -96,7 +96,7 @@ function checkFile(path: string, file: number): void {
  * Whether the file has a name other than `path` and those of temporary files. Another process that creates the file removes
  * its temporary one meanwhile, so the temporary files are listed before the names are counted.
  */
-function hasForeignName(path: string, file: number): boolean {
+function hasOtherName(path: string, file: number): boolean {
   const known_names = 1 + tempFilesOf(path).length;
   return fs.fstatSync(file).nlink > known_names;
 }

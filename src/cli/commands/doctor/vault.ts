@@ -103,7 +103,7 @@ function databaseFinding({ ok: is_intact, detail, size_bytes, warning }: VaultHe
 function anchorFinding(context: CliContext): Finding {
   const message =
     'The file keys/anchor of this vault is missing on this machine, so an older copy of the vault would not be detected here.';
-  const remedy = `Let the user of Keyhold write to ${shellQuote(join(context.settings().home, 'keys'))}: the next write to the vault from this machine creates the file, and so does \`keyhold audit verify --accept\`.`;
+  const remedy = `Run \`keyhold audit verify --accept\`, which creates it. The user of Keyhold must be able to write to ${shellQuote(join(context.settings().home, 'keys'))}.`;
   return warn('anchor', message, remedy);
 }
 
